@@ -1,0 +1,72 @@
+"""Every error phistar raises: what is wrong in the user's names, the equation, the two facts that clash.
+
+Each class also derives from the built-in exception a Python programmer would expect to catch.
+"""
+
+
+class PhistarError(Exception):
+    """The root of phistar's errors."""
+
+
+class IndexRangeError(PhistarError, IndexError):
+    """An index has two sizes or none, or a subscript reads outside its axis."""
+
+
+class SubscriptError(PhistarError, IndexError):
+    """A tensor has the wrong number or the wrong kind of subscripts."""
+
+
+class SummationError(PhistarError, ValueError):
+    """It is not clear over which product an index is to be summed."""
+
+
+class DefinitionError(PhistarError, NameError):
+    """A tensor is read before it is defined, defined twice, or defined with holes."""
+
+
+class DTypeError(PhistarError, TypeError):
+    """Types meet that phistar does not convert silently."""
+
+
+class ShapeError(PhistarError, ValueError):
+    """A value does not have the shape its tensor has."""
+
+
+class ExpressionError(PhistarError, TypeError):
+    """Python syntax that has no meaning on an expression, such as `if` or `and`."""
+
+
+class GradientMismatch(PhistarError, ArithmeticError):
+    """A backward statement disagrees with finite differences."""
+
+
+class NotFiniteError(PhistarError, ArithmeticError):
+    """A NaN or an infinity stands where a number must be."""
+
+
+class ProgramError(PhistarError, ValueError):
+    """A program breaks the grammar of the intermediate representation."""
+
+
+class ParseError(PhistarError, SyntaxError):
+    """Text is not a program in phistar's notation."""
+
+
+class BackendError(PhistarError, RuntimeError):
+    """A backend is unknown, or cannot run here."""
+
+
+class ModelError(PhistarError, ValueError):
+    """A model holds something it cannot hold, or is used where it does not fit."""
+
+
+class DataError(PhistarError, ValueError):
+    """A data set is missing, damaged, or does not fit the model."""
+
+
+class WeightsError(PhistarError, ValueError):
+    """A file of parameter values is missing, damaged, or does not fit the model."""
+
+
+class UsageError(PhistarError, ValueError):
+    """An option, a recipe or an argument that phistar does not know."""

@@ -1,0 +1,1 @@
+"""The intermediate representation: primitives, programs, checker, printer, parser."""
