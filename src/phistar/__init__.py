@@ -1,3 +1,169 @@
-"""phistar compiles equations into training programs."""
+"""phistar compiles equations into training programs.
+
+    import phistar as ph
+
+What the user writes comes from `phistar.language`; training, data and the rest are imported when
+they are first used, so that `import phistar` stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from phistar import errors as errors
+from phistar.errors import (
+    BackendError,
+    DataError,
+    DefinitionError,
+    DTypeError,
+    ExpressionError,
+    GradientMismatch,
+    IndexRangeError,
+    ModelError,
+    NotFiniteError,
+    ParseError,
+    PhistarError,
+    ProgramError,
+    ShapeError,
+    SubscriptError,
+    SummationError,
+    UsageError,
+    WeightsError,
+)
+from phistar.language.evaluation import seed
+from phistar.language.functions import (
+    abs,
+    arccos,
+    arcsin,
+    arctan,
+    cast,
+    ceil,
+    celu,
+    clip,
+    cos,
+    cosh,
+    elementwise,
+    elu,
+    equal,
+    erf,
+    erfc,
+    exp,
+    expm1,
+    floor,
+    gelu,
+    hard_sigmoid,
+    hard_swish,
+    hardtanh,
+    isinf,
+    isnan,
+    leaky_relu,
+    log,
+    log1p,
+    log_sigmoid,
+    maximum,
+    minimum,
+    mish,
+    not_equal,
+    reciprocal,
+    relu,
+    relu6,
+    round,
+    rsqrt,
+    selu,
+    sigmoid,
+    sign,
+    silu,
+    sin,
+    sinh,
+    softplus,
+    softsign,
+    sqrt,
+    square,
+    stop_gradient,
+    tan,
+    tanh,
+    where,
+)
+from phistar.language.gradients import backward_source, backward_steps, source
+from phistar.language.indices import index, indices
+from phistar.language.models import Model
+from phistar.language.randomness import bernoulli, normal, uniform
+from phistar.language.reductions import (
+    all,
+    any,
+    argmax,
+    argmin,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    softmax,
+    sum,
+)
+from phistar.language.scans import scan
+from phistar.language.subscripts import first, last, pad
+from phistar.language.tensors import param, state, tensor, tensors
+from phistar.language.transformations import (
+    grad,
+    jit,
+    per_example_grad,
+    trace,
+    value_and_grad,
+    vmap,
+)
+from phistar.language.verification import check_gradients
+
+if TYPE_CHECKING:
+    from phistar import data as data
+    from phistar import optim as optim
+    from phistar import zoo as zoo
+    from phistar.ir.check import check as check
+    from phistar.ir.parser import parse as parse
+    from phistar.optim.sgd import SGD as SGD
+    from phistar.training.algorithm import compile as compile
+    from phistar.training.evaluating import evaluate as evaluate
+    from phistar.training.evaluating import predict as predict
+    from phistar.training.fitting import fit as fit
+    from phistar.training.history import History as History
+    from phistar.training.saving import load as load
+    from phistar.training.saving import save as save
 
 __version__ = "0.1.0"
+
+# What is imported when it is first used: the name, and where it is ("" for a module of its own).
+# fmt: off
+LATER: dict[str, str] = {
+    "data": "", "optim": "", "zoo": "",
+    "SGD":      "phistar.optim.sgd",
+    "compile":  "phistar.training.algorithm",
+    "fit":      "phistar.training.fitting",
+    "evaluate": "phistar.training.evaluating",
+    "predict":  "phistar.training.evaluating",
+    "History":  "phistar.training.history",
+    "save":     "phistar.training.saving",
+    "load":     "phistar.training.saving",
+    "parse":    "phistar.ir.parser",
+    "check":    "phistar.ir.check",
+}
+# fmt: on
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module 'phistar' has no attribute {name!r}")
+    where = LATER[name]
+    made = getattr(import_module(where), name) if where else import_module(f"phistar.{name}")
+    globals()[name] = made
+    return made
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})
+
+
+__all__ = [  # noqa: PLE0604
+    *(name for name in globals() if not name.startswith("_")),
+    *LATER,
+]

@@ -53,14 +53,27 @@ def rebuild(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
         case Load() if any(isinstance(s, Expr) for s in e.subscripts):
             return Load(e.tensor, tuple(f(s) if isinstance(s, Expr) else s for s in e.subscripts))
         case Reduce():
-            condition = None if e.condition is None else f(e.condition)
-            return replace(e, body=f(e.body), condition=condition)
+            body = f(e.body)
+            return replace(e, body=body, condition=None if e.condition is None else f(e.condition))
     return e
 
 
 def rewrite(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
-    """e rebuilt from the leaves up, each node passed through f."""
-    return f(rebuild(e, lambda child: rewrite(child, f)))
+    """e rebuilt from the leaves up, each node passed through f (without recursion)."""
+    stack, done = [(e, False)], list[Expr]()
+    while stack:
+        node, expanded = stack.pop()
+        inside = children(node)
+        if not inside:
+            done.append(f(node))
+        elif not expanded:
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(inside))
+        else:
+            new = iter(done[-len(inside) :])
+            del done[-len(inside) :]
+            done.append(f(rebuild(node, lambda _, new=new: next(new))))
+    return done[0]
 
 
 def nodes(e: Expr) -> Iterator[Expr]:
@@ -374,6 +387,8 @@ def rename_bound(e: Expr, taken: Iterable[Index]) -> Expr:
     taken = tuple(taken)
     if not isinstance(e, Reduce):
         return rebuild(e, lambda child: rename_bound(child, taken))
+    if e.reduction.keeps_indices:
+        return rebuild(e, lambda child: rename_bound(child, (*taken, *e.indices)))
     new = tuple(fresh(i, taken) for i in e.indices)
     at = {i: Affine(((n, 1),)) for i, n in zip(e.indices, new, strict=True) if i != n}
     renamed = substitute(e, at) if at else e

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What the user writes: indices, tensors, equations, models, loops, randomness."""
