@@ -131,6 +131,22 @@ def _free(e: Expr) -> Iterator[Index]:
                 yield from _free(child)
 
 
+def mentioned_indices(e: Expr) -> tuple[Index, ...]:
+    """Every index in e, bound ones included, in order of appearance."""
+    found: dict[Index, None] = {}
+    for node in nodes(e):
+        match node:
+            case IndexValue():
+                found[node.index] = None
+            case Reduce() | Random():
+                found.update(dict.fromkeys(node.indices))
+            case Load():
+                for s in node.subscripts:
+                    if not isinstance(s, Expr):
+                        found.update(dict.fromkeys(subscript_indices(s)))
+    return tuple(found)
+
+
 def target_indices(a: Assign) -> tuple[Index, ...]:
     """The indices on the left of an assignment, in order of appearance."""
     return free_indices(a.target)

@@ -134,21 +134,23 @@ class Operators:
 class Expr(Operators):
     """Base of the nodes. One without free indices is itself a tensor without axes."""
 
-    __slots__ = ("__weakref__", "_tensor", "depth", "free", "has_ellipsis")
+    __slots__ = ("__weakref__", "_tensor", "depth", "free", "has_ellipsis", "written")
 
     def __init__(self, children: Iterable[Expr], bound: frozenset[str] = frozenset()) -> None:
         free: dict[str, Index] = {}
-        depth, has_ellipsis = 0, False
+        depth = 0
+        has_ellipsis = False
         for child in children:
             depth = max(depth, child.depth)
             has_ellipsis = has_ellipsis or child.has_ellipsis
             for name, index in child.free.items():
                 if name not in bound:
                     free.setdefault(name, index)
-        self.free = free
+        self.free: dict[str, Index] = free
         self.depth = depth + 1
-        self.has_ellipsis = has_ellipsis
+        self.has_ellipsis: bool = has_ellipsis
         self._tensor: Tensor | None = None
+        self.written: Expr = self  # the node the user wrote, if this one is a rewriting of it
 
     @property
     def children(self) -> tuple[Expr, ...]:
@@ -269,13 +271,13 @@ class Element(Expr):
     def _accumulate(self, op: str, value: Operand) -> Accumulate:
         return Accumulate(self, op, lift(value))
 
-    def __iadd__(self, value: Operand) -> Accumulate:  # type: ignore[misc]
+    def __iadd__(self, value: Operand) -> Accumulate:  # type: ignore[override]
         return self._accumulate("+=", value)
 
-    def __isub__(self, value: Operand) -> Accumulate:  # type: ignore[misc]
+    def __isub__(self, value: Operand) -> Accumulate:  # type: ignore[override]
         return self._accumulate("+=", -lift(value))
 
-    def __imul__(self, value: Operand) -> Accumulate:  # type: ignore[misc]
+    def __imul__(self, value: Operand) -> Accumulate:  # type: ignore[override]
         return self._accumulate("*=", value)
 
 
@@ -408,12 +410,14 @@ def call(function: Primitive | ElementwiseFunction, *args: Any) -> Expr:
 
 def with_children(e: Expr, new: tuple[Expr, ...]) -> Expr:
     """e with other children (not for elements, whose children stand in subscripts)."""
+    made = e
     match e:
         case Call():
-            return Call(e.function, new)
+            made = Call(e.function, new)
         case CastTo():
-            return CastTo(new[0], e.dtype)
+            made = CastTo(new[0], e.dtype)
         case Reduced():
             condition = new[1] if e.condition is not None else None
-            return Reduced(e.reduction, e.indices, new[0], condition, e.implicit)
-    return e
+            made = Reduced(e.reduction, e.indices, new[0], condition, e.implicit)
+    made.written = e.written
+    return made

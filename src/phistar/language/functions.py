@@ -9,12 +9,15 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from phistar.errors import ExpressionError, UsageError
 from phistar.ir.dtypes import DType, as_dtype
 from phistar.ir.primitives import Primitive as P
 from phistar.language.expression import Argument, Call, CastTo, Expr, Literal, call, lift
+
+
+F = TypeVar("F", bound=Callable[..., Expr])
 
 
 def unary(primitive: P, doc: str) -> Callable[[Any], Expr]:
@@ -31,7 +34,7 @@ def binary(primitive: P, doc: str) -> Callable[[Any, Any], Expr]:
     return named(function, primitive.spelling, doc)
 
 
-def named(function: Any, name: str, doc: str) -> Any:
+def named(function: F, name: str, doc: str) -> F:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{doc} Elementwise: one number for each setting of the indices."
     return function

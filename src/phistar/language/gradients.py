@@ -18,6 +18,7 @@ from phistar import compiler
 from phistar.errors import ExpressionError
 from phistar.ir.program import Program, Statement
 from phistar.ir.program import Tensor as IRTensor
+from phistar.ir.walk import flat
 from phistar.language.assembly import Assembled, assemble
 from phistar.language.closed import names_in, source_tensor, tensor_of
 from phistar.language.evaluation import core, current_seed, input_values
@@ -73,13 +74,14 @@ def backward(loss: Any, frame: FrameType | None = None) -> None:
         )
     assembled = assemble([tensor.definition])
     record = assembled.records[tensor.definition]
-    program, adjoints = compiler.gradient_program(assembled.program, record)
-    results = compiler.compile(program)(
-        {**input_values(assembled)}, seed=current_seed(), step=0
+    made = compiler.differentiate(assembled.program, record)
+    results = compiler.compile(made.program)(
+        input_values(assembled), seed=current_seed(), step=0
     )
     for definition, forward in assembled.records.items():
-        if forward in adjoints:
-            definition.grad = core(np.asarray(results[adjoints[forward].name]), definition)
+        adjoint = made.gradients.get(forward)
+        grad = None if adjoint is None else np.asarray(results[adjoint.name])
+        definition.grad = None if grad is None else core(grad, definition)
 
 
 def assemble_source(what: Any, frame: FrameType) -> Assembled:
@@ -120,7 +122,8 @@ def backward_source(what: Any) -> str:
     from phistar.ir.printer import print_statements
 
     program, loss = program_of(what, sys._getframe(1))
-    return print_statements(compiler.backward_statements(program, loss))
+    steps = compiler.differentiate(program, loss, given=True).steps
+    return print_statements([s for _, backward in steps for s in backward])
 
 
 @dataclass(frozen=True)
@@ -156,15 +159,16 @@ def backward_steps(loss: Any) -> Iterator[Step]:
 
 def _steps(loss: Any, frame: FrameType) -> Iterator[Step]:
     assembled = assemble_source(loss, frame)
+    (record,) = assembled.program.outputs
+    made = compiler.differentiate(assembled.program, record)
+    every = tuple(dict.fromkeys(a.target.tensor for a in flat(made.program.statements)))
+    adjoints = set(made.gradients.values())
     values = input_values(assembled)
-    record = assembled.records[root_definition(assembled)]
-    for assignment, statements, all_values, grads in compiler.run_backward(
-        assembled.program, record, values, current_seed()
-    ):
-        yield Step(assignment, statements, all_values, grads)
-
-
-def root_definition(assembled: Assembled) -> Definition:
-    (output,) = assembled.program.outputs
-    return assembled.definitions[output.name]
-
+    known = {t for t in every if t not in adjoints}
+    for n, (assignment, statements) in enumerate(made.steps, 1):
+        part = compiler.after_steps(made, n)
+        results = compiler.compile(part)(values, seed=current_seed(), step=0)
+        arrays = {t.name: np.asarray(results[t.name]) for t in part.outputs}
+        forward = {t.name: arrays[t.name] for t in known if t.name in arrays}
+        grads = {n: a for n, a in arrays.items() if n not in forward}
+        yield Step(assignment, statements, {**values, **forward}, grads)

@@ -102,9 +102,9 @@ class Lowering:
 
     def call(self, e: Call, taken: frozenset[str]) -> ir.Expr:
         args = tuple(self.expr(a, taken) for a in e.args)
-        function = e.function
-        if isinstance(function, ElementwiseFunction):
-            function = self.own(function, args)
+        function = (
+            self.own(e.function, args) if isinstance(e.function, ElementwiseFunction) else e.function
+        )
         try:
             return build.apply(function, *args)
         except DTypeError as error:

@@ -244,7 +244,7 @@ def explain(
     """An error message: what is wrong, the equation with carets and its place, the facts."""
     line = str(text)
     lines = [what, f"  {line}" + (f"          {place(origin)}" if origin else "")]
-    marks = {span for node in marked for span in text.spans.get(id(node), ())}
+    marks = {span for node in marked for span in text.spans.get(id(node.written), ())}
     if marks:
         under = [" "] * len(line)
         for start, end in marks:

@@ -7,7 +7,7 @@ walk are cut into statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from phistar.errors import IndexRangeError, SubscriptError
@@ -116,10 +116,11 @@ def same_element(e: Element, subscripts: tuple[Any, ...]) -> Element:
     """The same tensor, as it was when e was written, at other subscripts."""
     new = Element(e.target, subscripts)
     new.definition = e.definition
+    new.written = e.written
     return new
 
 
-def map_elements(e: Expr, f: Any) -> Expr:
+def map_elements(e: Expr, f: Callable[[Element], Expr]) -> Expr:
     """e with each element passed through f (and the elements in its subscripts first)."""
     match e:
         case Element():
@@ -193,7 +194,9 @@ def rescope_reduced(e: Reduced, scopes: Mapping[str, Index]) -> Reduced:
         bound = tuple(Index(i.name, declared_in(e, i)) for i in e.indices)
         inner = {**scopes, **{i.name: i for i in bound}}
     condition = None if e.condition is None else rescope(e.condition, inner)
-    return Reduced(e.reduction, bound, rescope(e.body, inner), condition, e.implicit)
+    made = Reduced(e.reduction, bound, rescope(e.body, inner), condition, e.implicit)
+    made.written = e.written
+    return made
 
 
 def declared_in(e: Reduced, index: Index) -> int | None:

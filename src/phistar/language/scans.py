@@ -16,7 +16,7 @@ from phistar.ir.program import Origin, Scan, Statement
 from phistar.language import scope
 from phistar.language.equations import Access, Equation, Unit, publish
 from phistar.language.expression import Index
-from phistar.language.notation import place, written_at
+from phistar.language.notation import written_at
 from phistar.language.pieces import linear_of
 from phistar.language.solving import Group, settle
 from phistar.language.subscripts import Edge
@@ -94,15 +94,19 @@ class ScanBlock(Unit):
         """Find ranges and types of everything inside; then check the order of reads."""
         equations = list(self.equations())
         if not equations:
-            raise UsageError(f"the scan over {self.index.name} ({place(self.origin)}) is empty")
+            raise UsageError(f"the scan over {self.index.name} is empty")
         settle(equations, self)
+        publish(self)
+
+    def check_orders(self, group: Group) -> None:
+        """Every read is of an earlier step or an earlier line."""
         for block in self.blocks():
-            block.size = equations[0].sizes[block.index]
+            block.size = group.sizes.get(block.index, 0)
+        equations = list(self.equations())
         for number, equation in enumerate(equations):
             for access in equation.accesses:
                 if not access.is_target:
                     check_order(access, equation, number, equations)
-        publish(self)
 
     # As a unit of a program -----------------------------------------------------------------------
 
@@ -140,7 +144,7 @@ def check_order(
             step = step_of(access.subscript, block, equation)
         if step is None or step > 0:
             refuse_future(access, equation, block)
-        if step < 0:
+        elif step < 0:
             return
     if writer_number >= number:
         equation.fail(

@@ -57,6 +57,8 @@ def settle(equations: list[Equation], block: ScanBlock | None) -> None:
             equation.definition.equations.append(equation)
     try:
         solve(group)
+        if block is not None:
+            block.check_orders(group)
         for equation in group.equations:
             finish(equation, group)
         find_types(group.equations)

@@ -33,17 +33,15 @@ def place(e: Expr, names: frozenset[str], term: Expr, refuse: Refuse) -> Expr:
     match e:
         case Call(function=Primitive.MUL):
             return place_in_product(e, names, term, refuse)
-        case Call(function=Primitive.ADD | Primitive.SUB | Primitive.NEG):
+        case Call(function=Primitive.ADD | Primitive.SUB | Primitive.NEG) if e is term:
             return with_children(e, tuple(place(a, names, a, refuse) for a in e.args))
-        case Call(function=Primitive.DIV | Primitive.POW):
-            return with_children(e, tuple(place(a, names, term, refuse) for a in e.args))
         case Element() | Index():
             refuse_single(e, names, term, refuse)
         case Reduced():
             return with_children(e, tuple(place(c, names, c, refuse) for c in e.children))
     if not e.children:
         refuse_single(e, names, term, refuse)
-    return with_children(e, tuple(place(c, names, c, refuse) for c in e.children))
+    return with_children(e, tuple(place(c, names, term, refuse) for c in e.children))
 
 
 def refuse_single(e: Expr, names: frozenset[str], term: Expr, refuse: Refuse) -> NoReturn:

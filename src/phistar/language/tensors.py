@@ -141,9 +141,11 @@ class Tensor(Operators):
             return Element(self, ())
         if self.rank is None:
             raise DefinitionError(f"{self.shown_name} is used before it is defined")
+        from phistar.language.equations import axes
+
         names = ", ".join(f"i{n}" for n in range(1, self.rank + 1))
         raise ExpressionError(
-            f"{self.shown_name} has {self.rank} axes and is used without its subscripts: "
+            f"{self.shown_name} has {axes(self.rank)} and is used without its subscripts: "
             f"write {self.shown_name}[{names}] with an index for each axis"
         )
 

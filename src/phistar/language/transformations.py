@@ -157,12 +157,10 @@ class Traced:
         loss: the name of the tensor to start from, by default the (one) output.
         """
         tensor = self._loss(loss)
-        program, adjoints = compiler.gradient_program(self.source, tensor)
-        results = {t.name: adjoints[t] for t in self.source.inputs if t in adjoints}
-        program = ir.Program(
-            program.statements, program.inputs, tuple(results.values()), self.source.name
-        )
-        return Traced(program, self.assembled, self.bound, results, tensor)
+        wrt = [t for t in self.source.inputs if t.dtype.is_float]
+        made = compiler.differentiate(self.source, tensor, wrt, outputs=())
+        results = {t.name: made.gradients[t] for t in wrt}
+        return Traced(made.program, self.assembled, self.bound, results, tensor)
 
     def _loss(self, name: str | None) -> ir.Tensor:
         if name is None:
@@ -416,12 +414,12 @@ def differentiate(traced: Traced, with_value: bool) -> Traced:
     """The traced program followed by its backward statements."""
     loss = the_loss(traced)
     wrt, shape = variables(traced)
-    program, adjoints = compiler.gradient_program(traced.source, loss, wrt)
-    gradients = rebuild(shape, lambda t: adjoints[t])
+    made = compiler.differentiate(
+        traced.source, loss, wrt, outputs=(loss,) if with_value else ()
+    )
+    gradients = rebuild(shape, lambda t: made.gradients[t])
     results = (traced.results, gradients) if with_value else gradients
-    outputs = ((loss,) if with_value else ()) + tuple(adjoints[t] for t in wrt)
-    program = ir.Program(program.statements, program.inputs, outputs, program.name)
-    return Traced(program, traced.assembled, traced.bound, results)
+    return Traced(made.program, traced.assembled, traced.bound, results)
 
 
 def the_loss(traced: Traced) -> ir.Tensor:

@@ -6,7 +6,7 @@ time, or it has a pole. Only a risky expression takes its guard along when it is
 
 from collections.abc import Iterable
 
-from phistar.ir.build import apply, const
+from phistar.ir.build import apply, const, index_value
 from phistar.ir.primitives import Primitive
 from phistar.ir.program import Apply, Cast, Const, Expr, Index, Load, Own, Random, Reduce
 from phistar.ir.walk import free_indices, nodes
@@ -92,8 +92,6 @@ def conjunction(conditions: Iterable[Expr | None]) -> Expr | None:
 
 def position(indices: tuple[Index, ...]) -> Expr:
     """The row-major position of a setting of the indices."""
-    from phistar.ir.build import index_value
-
     total: Expr = const(0)
     for n, index in enumerate(indices):
         total = index_value(index) if n == 0 else total * index.size + index_value(index)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from phistar.backends.arrays.labelled import Axes
 from phistar.errors import IndexRangeError
 from phistar.ir.program import Assign, Index, Load

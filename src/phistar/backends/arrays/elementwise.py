@@ -1,7 +1,7 @@
 """What each primitive means as an array operation: one row each, written once over the namespace.
 
-`rules(xp, erf, erfc)` is the table for NumPy or jax.numpy. Python numbers in a row are weak, so that
-a row keeps the type of its arguments.
+`rules(xp, erf, erfc)` is the table for NumPy or jax.numpy. Python numbers in a row are weak: a row
+keeps the type of its arguments.
 """
 
 import math

@@ -6,7 +6,6 @@ Both branches of a `where` are computed, each under its guard: what is not chose
 from collections.abc import Sequence
 
 import numpy as np
-
 from phistar.backends.arrays.elementwise import HALVES, Rule, wide
 from phistar.backends.arrays.labelled import Array, Axes, Env, Node, Run, aligned, extent, merged
 from phistar.backends.arrays.loads import lower_load
@@ -61,7 +60,7 @@ def lower_random(e: Random, scope: Scope) -> Node:
 
 def convert(node: Node, dtype: DType, scope: Scope) -> Node:
     run, kind = node.run, dtype.numpy
-    whole = Node(lambda env: run(env).astype(kind), node.axes, True, node.constant)
+    whole = Node(lambda env: run(env).astype(kind), node.axes, True, node.constant, node.text)
     return folded(whole, scope.arrays)
 
 
@@ -134,14 +133,14 @@ def call_over(function: Rule, runs: Sequence[Run], reused: int) -> Run:
 
         def one(env: Env) -> Array:
             x = only(env)
-            return function(x, x)
+            return function(x, out=x)
 
         return one
     a, b = runs
 
     def two(env: Env) -> Array:
         x, y = a(env), b(env)
-        return function(x, y, y if reused else x)
+        return function(x, y, out=y if reused else x)
 
     return two
 

@@ -6,6 +6,7 @@ is not scanned is none, and is read through index arrays.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from phistar.backends.arrays.labelled import Env, Slots
@@ -45,8 +46,8 @@ def line(a: Affine, shift: int, scans: tuple[Index, ...]) -> Line | None:
 def is_group(terms: tuple[Term, ...]) -> bool:
     """Whether terms in this order step through a range evenly, like (h, d) does: each step is the
     next one's times the next one's size."""
-    pairs = zip(terms, terms[1:], strict=False)
-    return terms[-1][1] > 0 and all(step == low * index.size for (_, step), (index, low) in pairs)
+    even = all(step == low * index.size for (_, step), (index, low) in pairwise(terms))
+    return even and terms[-1][1] > 0
 
 
 def grouped(terms: tuple[Term, ...]) -> tuple[Term, ...] | None:

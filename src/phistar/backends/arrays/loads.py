@@ -246,7 +246,7 @@ def gathering(
         at, node = grids[0]
         run = node.run
         axes = (*held[:at], *node.axes, *held[at + 1 :])
-        return lambda env, array: array.take(run(env), at), only_indices(axes)
+        return lambda env, array: array.take(run(env), at, mode="clip"), only_indices(axes)
     nodes = [node for _, node in grids]
     union = merged(nodes, order)
     runs: list[tuple[int, Run]] = [(at, aligned(node, union)) for at, node in grids]
@@ -268,4 +268,3 @@ def gathering(
 def only_indices(axes: tuple[Index | int, ...]) -> Axes:
     assert all(isinstance(i, Index) for i in axes)
     return axes  # type: ignore[return-value]
-

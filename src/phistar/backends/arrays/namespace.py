@@ -109,6 +109,10 @@ class Arrays(ABC):
         """A copy of an array that nobody else holds."""
 
     @abstractmethod
+    def full(self, shape: tuple[int, ...], value: Any) -> Array:
+        """A new array of one value, of the value's type."""
+
+    @abstractmethod
     def whole(self, slot: int, op: Op) -> Store:
         """The tensor op= a value of its shape."""
 
@@ -118,11 +122,10 @@ class Arrays(ABC):
 
     @abstractmethod
     def elements(
-        self, slot: int, grids: Sequence[tuple[int, Run]], rank: int, op: Op, distinct: bool
-    ) -> Callable[[Env, Array], None]:
-        """Elements of the tensor op= a value: `grids` are index arrays for some axes; the value's
-        axes are those of the grids and then the tensor's other axes. They may repeat elements
-        unless they are distinct."""
+        self, slot: int, grids: Sequence[tuple[int, Run]], width: int, rank: int, op: Op
+    ) -> Store:
+        """Elements of a tensor of `rank` axes op= a value. `grids` are index arrays of `width` axes
+        for some axes of the tensor; the value's axes are theirs and then the tensor's others."""
 
     # Running -----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Products as lists of factors: what a sum has to see before it can be a matrix product.
 
-    value ::= factor | value * value | -value | value / divisor        times literal numbers
+value ::= factor | value * value | -value | value / divisor        times literal numbers
 """
 
 import math
@@ -49,7 +49,7 @@ def product_of(value: Expr) -> Product:
     return Product(scale, tuple(factors))
 
 
-def usable(n: float | int | bool) -> bool:
+def usable(n: float) -> bool:
     """Whether a literal may be moved out of a sum: 0, inf and nan may not."""
     return math.isfinite(n) and n != 0
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-
 from phistar.backends.arrays.expressions import elementwise
 from phistar.backends.arrays.labelled import (
     Array,
@@ -105,7 +104,8 @@ def extreme(op: Op, value: Expr, over: Axes, condition: Expr | None, scope: Scop
     if reduced:
         reduce, run = REDUCERS[op](scope.arrays.xp), node.run
         kept = tuple(index for index in node.axes if index not in over)
-        text = f"{op.value[:-1]} over {names(over)}"
+        named = names([index for index in node.axes if index in over])
+        text = f"{op.value[:-1].replace('*', 'product')} over {named}"
         node = Node(lambda env: reduce(run(env), axis=reduced), kept, bool(kept), text=text)
     if op is Op.MUL and missing > 1:
         return power(node, missing)

@@ -77,7 +77,11 @@ def slice_store(target: Load, found: list[Place], op: Op, node: Node, scope: Sco
     stores = [
         store
         for numbers in settings
-        if (store := piece(target, sides, dict(zip(unrolled, numbers, strict=True)), op, node, scope))
+        if (
+            store := piece(
+                target, sides, dict(zip(unrolled, numbers, strict=True)), op, node, scope
+            )
+        )
     ]
     if len(stores) == 1:
         (only,) = stores

@@ -7,19 +7,16 @@ NaN (0 * inf), the sum is computed again with the condition outermost.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-
 from phistar.backends.arrays.expressions import elementwise
-from phistar.backends.arrays.labelled import Axes, Node, aligned, extent, merged, names, ordered
+from phistar.backends.arrays.labelled import Axes, Node, aligned, extent, names
 from phistar.backends.arrays.namespace import constant
 from phistar.backends.arrays.products import Product, product_of
 from phistar.backends.arrays.reductions import chosen, conjunction, conjuncts, guarded
 from phistar.backends.arrays.scope import Scope
-from phistar.ir.build import strong
-from phistar.ir.dtypes import DType
-from phistar.ir.primitives import Op, Primitive
+from phistar.ir.primitives import Primitive
 from phistar.ir.program import Apply, Const, Expr, Index, IndexValue
 from phistar.ir.walk import free_indices
 
@@ -35,7 +32,7 @@ def total(value: Expr, over: Axes, condition: Expr | None, scope: Scope) -> Node
         or contracted(value, over, conjunction(inside), within)
         or added_up(value, over, conjunction(inside), within)
     )
-    return chosen(conjunction(outside), node, zero(scope), scope)
+    return replace(chosen(conjunction(outside), node, zero(scope), scope), text=node.text)
 
 
 def zero(scope: Scope) -> object:
@@ -86,14 +83,6 @@ def scaled(node: Node, scale: float, scope: Scope) -> Node:
 # Products -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Factor:
-    """An array of a product, and whether its zeros stand in for the condition."""
-
-    node: Node
-    masked: bool
-
-
 def contracted(value: Expr, over: Axes, condition: Expr | None, scope: Scope) -> Node | None:
     """The sum of a product of two or more arrays, or None if it is no such thing."""
     product = product_of(value)
@@ -140,7 +129,9 @@ def contract(nodes: list[Node], over: Axes, scale: float, scope: Scope) -> Node:
         a, b = cheapest_pair(nodes, over)
         rest = [node for node in nodes if node is not a and node is not b]
         nodes = [*rest, pair(a, b, over, rest, scope)]
-    return scaled(summed(nodes[0], tuple(i for i in over if i in nodes[0].axes), scope), scale, scope)
+    return scaled(
+        summed(nodes[0], tuple(i for i in over if i in nodes[0].axes), scope), scale, scope
+    )
 
 
 def joined(nodes: list[Node], scope: Scope) -> list[Node]:
@@ -218,15 +209,11 @@ def running_sum(value: Expr, over: Axes, conditions: tuple[Expr, ...], scope: Sc
 
 def order_of(condition: Expr) -> tuple[Index, Index, bool] | None:
     """(a, b, strict) of a condition a <= b or a < b between two indices."""
-    # fmt: off
     match condition:
-        case Apply(function=Primitive.LESS_EQUAL, args=(IndexValue(index=a), IndexValue(index=b))):
-            return a, b, False
-        case Apply(function=Primitive.GREATER_EQUAL, args=(IndexValue(index=a), IndexValue(index=b))):
-            return b, a, False
-        case Apply(function=Primitive.LESS, args=(IndexValue(index=a), IndexValue(index=b))):
-            return a, b, True
-        case Apply(function=Primitive.GREATER, args=(IndexValue(index=a), IndexValue(index=b))):
-            return b, a, True
-    # fmt: on
+        case Apply(function=function, args=(IndexValue(index=a), IndexValue(index=b))):
+            match function:
+                case Primitive.LESS_EQUAL | Primitive.LESS:
+                    return a, b, function is Primitive.LESS
+                case Primitive.GREATER_EQUAL | Primitive.GREATER:
+                    return b, a, function is Primitive.GREATER
     return None
