@@ -24,6 +24,7 @@ from phistar.transform.flatten import flatten
 from phistar.transform.lift import lift
 from phistar.transform.names import names_of, targets
 from phistar.transform.prune import prune
+from phistar.transform.simplify import simplify
 from phistar.transform.stabilise import stabilise
 from phistar.transform.swap import Backward, Step, swap
 from phistar.transform.versions import commits, everywhere, refuse_lost_values, versions
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from phistar.backends.contract import Compiled
 
 try:
-    from phistar.transform.simplify import simplify
+    from phistar.transform.simplify import simplify, simplify_statements
 except ImportError:
     simplify = lambda p: p
 try:
@@ -130,7 +131,7 @@ def differentiate(
     statements, updates = commits(whole_program.statements)
     forward = run_passes(replace(whole_program, statements=statements), (lift,))
     wrt = None if wrt is None else tuple(wrt)
-    backward = swap(forward, loss, wrt)
+    backward = simplified(swap(forward, loss, wrt))
     refuse_lost_values(forward.statements, backward.statements)
     seed: list[Assign] = []
     if not given:
@@ -145,6 +146,12 @@ def differentiate(
         outputs=tuple(dict.fromkeys((*asked, *gradients.values()))),
     )
     return Differentiated(result, gradients, backward.loss_grad, backward.steps)
+
+
+def simplified(backward: Backward) -> Backward:
+    """The backward program with every expression simplified."""
+    steps = tuple((s, simplify_statements(b)) for s, b in backward.steps)
+    return replace(backward, steps=steps)
 
 
 def with_seed_one(backward: Backward) -> Backward:

@@ -59,7 +59,7 @@ def make_tensors(
     where the tensors are remembered (None: in the nodes, for `.grad`).
     """
     written: dict[Expr, Expr] = {}  # each part as it is written where it is used
-    for node in closed_parts(root):
+    for node in closed_parts(root, stop_at_tensors=cache is None):
         known = node._tensor if cache is None else cache.get(node)
         if known is not None:
             written[node] = Element(known, ())
@@ -78,7 +78,7 @@ def make_tensors(
     return result.target
 
 
-def closed_parts(root: Expr) -> Iterator[Expr]:
+def closed_parts(root: Expr, stop_at_tensors: bool = False) -> Iterator[Expr]:
     """The closed parts of root that are reached through closed parts, each after its own parts."""
     done: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(root, False)]
@@ -91,7 +91,7 @@ def closed_parts(root: Expr) -> Iterator[Expr]:
             yield node
             continue
         stack.append((node, True))
-        if node._tensor is None or node is root:
+        if node._tensor is None or node is root or not stop_at_tensors:
             parts = [c for c in node.children if c.closed and not isinstance(node, Element)]
             stack.extend((c, False) for c in reversed(parts))
 

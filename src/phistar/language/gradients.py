@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -161,14 +161,22 @@ def _steps(loss: Any, frame: FrameType) -> Iterator[Step]:
     assembled = assemble_source(loss, frame)
     (record,) = assembled.program.outputs
     made = compiler.differentiate(assembled.program, record)
-    every = tuple(dict.fromkeys(a.target.tensor for a in flat(made.program.statements)))
-    adjoints = set(made.gradients.values())
+    adjoints = {t.name for t in made.gradients.values()}
     values = input_values(assembled)
-    known = {t for t in every if t not in adjoints}
-    for n, (assignment, statements) in enumerate(made.steps, 1):
-        part = compiler.after_steps(made, n)
+    for number, (assignment, statements) in enumerate(made.steps, 1):
+        part = until_step(made, number)
         results = compiler.compile(part)(values, seed=current_seed(), step=0)
         arrays = {t.name: np.asarray(results[t.name]) for t in part.outputs}
-        forward = {t.name: arrays[t.name] for t in known if t.name in arrays}
-        grads = {n: a for n, a in arrays.items() if n not in forward}
+        grads = {name: a for name, a in arrays.items() if name in adjoints}
+        forward = {name: a for name, a in arrays.items() if name not in adjoints}
         yield Step(assignment, statements, {**values, **forward}, grads)
+
+
+def until_step(made: compiler.Differentiated, number: int) -> Program:
+    """The forward program and the first backward steps; every tensor is an output."""
+    backward = [s for _, statements in made.steps for s in statements]
+    done = sum(len(statements) for _, statements in made.steps[:number])
+    start = next(n for n, s in enumerate(made.program.statements) if s is backward[0])
+    statements = made.program.statements[: start + done]
+    targets = dict.fromkeys(a.target.tensor for a in flat(statements))
+    return replace(made.program, statements=statements, outputs=tuple(targets))

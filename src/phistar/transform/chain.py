@@ -16,6 +16,7 @@ from phistar.ir.program import Apply, Argument, Cast, Const, Expr, Load, Own
 from phistar.ir.walk import nodes
 from phistar.transform.derivatives import PARTIALS
 from phistar.transform.inline import with_arguments
+from phistar.transform.simplify import simplify_expr
 
 
 @dataclass(frozen=True)
@@ -123,18 +124,21 @@ def is_number(e: Expr, value: float) -> bool:
 
 
 def unguarded(e: Expr) -> tuple[tuple[Guard, ...], Expr]:
-    """where(c, p, 0) as the guard c and p, however often."""
+    """where(c, p, 0) as the guard c and p, however often; without where(True, p, 0)."""
     guards: list[Guard] = []
-    while True:
-        match e:
-            case Apply(Primitive.WHERE, (test, yes, no)) if is_number(no, 0):
-                guards.append(Guard(test, True))
-                e = yes
-            case Apply(Primitive.WHERE, (test, yes, no)) if is_number(yes, 0):
-                guards.append(Guard(test, False))
-                e = no
-            case _:
-                return tuple(guards), e
+    while isinstance(e, Apply) and e.function is Primitive.WHERE:
+        test, yes, no = (simplify_expr(e.args[0]), *e.args[1:])
+        if isinstance(test, Const):
+            e = yes if test.value else no
+        elif is_number(no, 0):
+            guards.append(Guard(test, True))
+            e = yes
+        elif is_number(yes, 0):
+            guards.append(Guard(test, False))
+            e = no
+        else:
+            break
+    return tuple(guards), e
 
 
 def guarded(c: Contribution) -> Expr:
@@ -157,12 +161,20 @@ def times(seed: Expr, factor: Expr) -> Expr | None:
         return seed
     match factor:
         case Const(value) if value == -1:
-            return -seed
+            return negative(seed)
         case Apply(Primitive.NEG, (x,)):
             product = times(seed, x)
-            return None if product is None else -product
+            return None if product is None else negative(product)
         case Apply(Primitive.RECIPROCAL, (x,)):
             return seed / x
         case Apply(Primitive.DIV, (one, x)) if is_number(one, 1):
             return seed / x
     return factor if is_number(seed, 1) else seed * factor
+
+
+def negative(e: Expr) -> Expr:
+    """-e; of -x, x."""
+    match e:
+        case Apply(Primitive.NEG, (x,)):
+            return x
+    return -e

@@ -41,6 +41,7 @@ from phistar.ir.walk import (
 from phistar.transform.chain import Contribution, Guard, contributions, total, under
 from phistar.transform.guards import both, position
 from phistar.transform.names import covers, names_of, targets
+from phistar.transform.simplify import simplify_statements
 
 Step = tuple[Statement, tuple[Statement, ...]]
 
@@ -363,9 +364,11 @@ def reached(statements: tuple[Statement, ...], wrt: Iterable[Tensor]) -> set[Ten
 
 
 def defined_once(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps with = for += where a tensor gets its value from one pointwise statement."""
+    """The steps, simplified, with = for += where a tensor gets its value from one pointwise statement."""
     writers = Counter(targets([s for _, backward in steps for s in backward]))
-    return tuple((s, with_definitions(backward, writers, ())) for s, backward in steps)
+    return tuple(
+        (s, simplify_statements(with_definitions(backward, writers, ()))) for s, backward in steps
+    )
 
 
 def with_definitions(

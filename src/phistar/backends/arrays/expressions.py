@@ -46,7 +46,7 @@ def lower_index(index: Index, dtype: DType, scope: Scope) -> Node:
     if index in scope.scans:
         return Node(scope.arrays.index_number(scope.slots[index], dtype))
     numbers = np.arange(index.size).astype(dtype.numpy)
-    if scope.arrays.folds:
+    if scope.arrays.eager:
         return constant(numbers, (index,))
     xp, size, kind = scope.arrays.xp, index.size, dtype.numpy
     return Node(lambda env: xp.arange(size).astype(kind), (index,), fresh=True)
@@ -147,7 +147,7 @@ def call_over(function: Rule, runs: Sequence[Run], reused: int) -> Run:
 
 def folded(node: Node, arrays: Arrays) -> Node:
     """node, computed now if it can be."""
-    if not node.constant or not arrays.folds or extent(node.axes) > FOLD_AT_MOST:
+    if not node.constant or not arrays.eager or extent(node.axes) > FOLD_AT_MOST:
         return node
     with np.errstate(all="ignore"):
         value = node.run([])

@@ -42,6 +42,10 @@ class Slots:
         self.places: dict[Tensor | Index, int] = {}
 
     def __getitem__(self, thing: Tensor | Index) -> int:
+        return self.place(thing)
+
+    def place(self, thing: Tensor | Index) -> int:
+        """The place of a tensor or an index: a new one if it has none yet."""
         return self.places.setdefault(thing, FIRST_FREE + len(self.places))
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from phistar.ir.dtypes import DType
 from phistar.ir.program import Index
 
 Arrange = Callable[[Array], Array]
+WORTH_A_CALL = 1 << 12  # elements of a matrix that are worth a product of their own
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -41,8 +42,11 @@ def contraction_of(a: Axes, b: Axes, batch: Axes, rows: Axes, columns: Axes) -> 
     """The matrix product whose result has the axes batch, rows, columns."""
     widest = a if extent(a) >= extent(b) else b
     inner = tuple(i for i in widest if i in a and i in b and i not in batch)
-    left = matrix(a, batch, rows, inner)
-    right = matrix(b, batch, inner, columns)
+    loose = outer_axes(a, batch, rows, inner) or outer_axes(b, batch, columns, inner)
+    rows = tuple(i for i in rows if i not in loose)
+    columns = tuple(i for i in columns if i not in loose)
+    batch = (*batch, *loose)
+    left, right = matrix(a, batch, rows, inner), matrix(b, batch, inner, columns)
     axes = (*batch, *rows, *columns)
     shape = tuple(i.size for i in axes)
     matmul = np.matmul
@@ -54,19 +58,35 @@ def contraction_of(a: Axes, b: Axes, batch: Axes, rows: Axes, columns: Axes) -> 
     return Contraction(lambda x, y: matmul(left(x), right(y)).reshape(shape), axes, text)
 
 
+def outer_axes(axes: Axes, batch: Axes, own: Axes, inner: Axes) -> Axes:
+    """The axes of one array alone that lie outside the inner ones, while others lie inside them,
+    as b in g[b, k, p, q] where k is summed: one product for each b needs no copy of g."""
+    own_or_inner = [i for i in axes if i not in batch]
+    outer: list[Index] = []
+    for index in own_or_inner:
+        if index not in own:
+            break
+        outer.append(index)
+    rest = extent(own) // max(1, extent(outer))
+    splits = own_or_inner[-1:] != [] and own_or_inner[-1] in own and len(outer) < len(own)
+    return tuple(outer) if splits and rest * extent(inner) >= WORTH_A_CALL else ()
+
+
 def group(axes: Axes) -> str:
     return f"({names(axes)})" if axes else "1"
 
 
 def matrix(axes: Axes, batch: Axes, rows: Axes, columns: Axes) -> Arrange:
-    """How an array becomes a stack of matrices that BLAS can read."""
+    """How an array becomes a stack of matrices that BLAS can read, one for each setting of the
+    batch (or one for all of it, along indices that the array does not have)."""
     innermost = next((i for i in reversed(axes) if i not in batch), None)
     upright = innermost in columns or not columns
     first, second = (rows, columns) if upright else (columns, rows)
-    order = tuple(axes.index(i) for i in (*batch, *first, *second))
+    order = tuple(axes.index(i) for i in (*batch, *first, *second) if i in axes)
     straight = order == tuple(range(len(axes)))
-    shape = (*(i.size for i in batch), extent(first), extent(second))
-    fits = len(first) == len(second) == 1
+    stack = (i.size if i in axes else 1 for i in batch)
+    shape = (*stack, extent(first), extent(second))
+    fits = len(first) == len(second) == 1 and all(i in axes for i in batch)
 
     def arrange(array: Array) -> Array:
         if not straight:

@@ -49,7 +49,7 @@ class Arrays(ABC):
     """An array library."""
 
     xp: Any
-    folds: bool  # what does not depend on the environment is computed once, when compiling
+    eager: bool  # each operation runs when it is called: fold constants, let go of arrays early
     functions: Mapping[Primitive, Rule]
     integer_functions: Mapping[Primitive, Rule]  # the rows that differ for integers
     many_pieces: int  # how many slices a store may be unrolled into

@@ -64,7 +64,7 @@ class NumpyArrays(Arrays):
     """NumPy, as the lowering sees it."""
 
     xp = np
-    folds = True
+    eager = True
     many_pieces = 64
 
     def __init__(self) -> None:

@@ -73,16 +73,12 @@ def slice_store(target: Load, found: list[Place], op: Op, node: Node, scope: Sco
     if extent(unrolled) > scope.arrays.many_pieces and extent(kept) < LONG:
         return None
     run = value_run(node, unrolled, sides, scope)
-    settings = product(*(range(index.size) for index in unrolled))
-    stores = [
-        store
-        for numbers in settings
-        if (
-            store := piece(
-                target, sides, dict(zip(unrolled, numbers, strict=True)), op, node, scope
-            )
-        )
-    ]
+    settings = (
+        dict(zip(unrolled, numbers, strict=True))
+        for numbers in product(*(range(index.size) for index in unrolled))
+    )
+    pieces = (piece(target, sides, setting, op, node, scope) for setting in settings)
+    stores = [store for store in pieces if store is not None]
     if len(stores) == 1:
         (only,) = stores
         return lambda env: only(env, run(env))

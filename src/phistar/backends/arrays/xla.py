@@ -94,7 +94,7 @@ class Compiled:
 class XlaArrays(Arrays):
     """jax.numpy, as the lowering sees it. Stores make new arrays, which XLA writes in place."""
 
-    folds = False
+    eager = False
     many_pieces = 64
 
     def __init__(self, jax: Any) -> None:
