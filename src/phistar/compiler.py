@@ -1,9 +1,9 @@
 """The pipeline on one page: from equations to a program that a backend can run.
 
-    source         what the user wrote, with log(softmax) in its stable form
-    differentiate  source, lifted, followed by its backward program: a source program again
-    lower          no reduction nodes, nothing computed twice, products in a good order
-    compile        the lowered program, compiled by a backend
+source         what the user wrote, with log(softmax) in its stable form
+differentiate  source, lifted, followed by its backward program: a source program again
+lower          no reduction nodes, nothing computed twice, products in a good order
+compile        the lowered program, compiled by a backend
 """
 
 import os
@@ -33,17 +33,20 @@ if TYPE_CHECKING:
     from phistar.backends.contract import Compiled
 
 try:
-    from phistar.transform.simplify import simplify, simplify_statements
-except ImportError:
-    simplify = lambda p: p
-try:
     from phistar.transform.reuse import reuse
 except ImportError:
-    reuse = lambda p: p
+
+    def reuse(p):
+        return p
+
+
 try:
     from phistar.transform.contract import contract
 except ImportError:
-    contract = lambda p: p
+
+    def contract(p):
+        return p
+
 
 Pass = Callable[[Program], Program]
 
@@ -68,7 +71,7 @@ def lower(program: Program) -> Program:
 def compile(program: Program, backend: str | None = None) -> "Compiled":
     """The program, compiled: a function of arrays by name. BackendError for an unknown backend."""
     module = backend_module(default_backend() if backend is None else backend)
-    compiled: "Compiled" = module.compile(lower(program))
+    compiled: Compiled = module.compile(lower(program))
     return compiled
 
 
@@ -86,13 +89,15 @@ def backend_module(name: str) -> ModuleType:
 
 def run_passes(program: Program, passes: Iterable[Pass]) -> Program:
     """The program after the passes; with PHISTAR_CHECK=1 it is checked after each."""
-    checking = os.environ.get("PHISTAR_CHECK") == "1"
-    if checking:
-        from phistar.ir.check import check
     for run in passes:
-        program = run(program)
-        if checking:
-            check(program)
+        program = checked(run(program))
+    return program
+
+
+def checked(program: Program) -> Program:
+    """The program, which the checker has seen if PHISTAR_CHECK=1."""
+    if os.environ.get("PHISTAR_CHECK") == "1":
+        check(program)
     return program
 
 
@@ -131,7 +136,7 @@ def differentiate(
     statements, updates = commits(whole_program.statements)
     forward = run_passes(replace(whole_program, statements=statements), (lift,))
     wrt = None if wrt is None else tuple(wrt)
-    backward = simplified(swap(forward, loss, wrt))
+    backward = swap(forward, loss, wrt)
     refuse_lost_values(forward.statements, backward.statements)
     seed: list[Assign] = []
     if not given:
@@ -146,12 +151,6 @@ def differentiate(
         outputs=tuple(dict.fromkeys((*asked, *gradients.values()))),
     )
     return Differentiated(result, gradients, backward.loss_grad, backward.steps)
-
-
-def simplified(backward: Backward) -> Backward:
-    """The backward program with every expression simplified."""
-    steps = tuple((s, simplify_statements(b)) for s, b in backward.steps)
-    return replace(backward, steps=steps)
 
 
 def with_seed_one(backward: Backward) -> Backward:

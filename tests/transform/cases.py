@@ -3,29 +3,24 @@
 Everything is in float64, and run by the reference backend: it is the definition.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from math import prod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
-
 from phistar.backends.reference import compile as compile_reference
+
 from phistar.compiler import differentiate
-from phistar.ir.build import apply, const, index_value, load, reduce, settle, subscript, whole
+from phistar.ir.build import apply, const, index_value, load, reduce, settle, whole
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive, Reduction
 from phistar.ir.program import (
     Affine,
-    Argument,
     Assign,
     Expr,
     Index,
     Kind,
-    Own,
-    Pad,
     Program,
     Reduce,
-    Scan,
     Statement,
     Tensor,
 )
@@ -106,8 +101,8 @@ def random_values(p: Program, seed: int = 0) -> dict[str, np.ndarray]:
     out = {}
     for t in p.inputs:
         numbers = rng.uniform(0.2, 1.4, t.storage) * rng.choice([-1, 1], t.storage)
-        out[t.name] = numbers if t.dtype.is_float else rng.integers(0, 2, t.storage)
-        out[t.name] = out[t.name].astype(t.dtype.numpy)
+        chosen = numbers if t.dtype.is_float else rng.integers(0, 2, t.storage)
+        out[t.name] = np.array(chosen, t.dtype.numpy)
     return out
 
 
@@ -125,7 +120,7 @@ def numeric_gradient(p: Program, loss: str, values: Arrays, wrt: str, step: floa
 
 
 def check_gradients(p: Program, values: Arrays, order: int = 1) -> None:
-    """The backward program against central differences, for every float input; higher orders too."""
+    """The backward program against central differences, for each float input; higher orders too."""
     (loss,) = p.outputs
     wrt = [t for t in p.inputs if t.dtype.is_float]
     result = differentiate(p, loss, wrt)

@@ -39,7 +39,7 @@ def tensor_of(e: Expr) -> Tensor:
     if isinstance(e, Element) and e.target.rank == 0:
         return e.target
     if not e.closed:
-        names = ", ".join(e.free) or "..."
+        names = ", ".join(i.name for i in e.open) or "..."
         raise ExpressionError(
             f"{e} still has index {names}: give it a tensor, T[{names}] = ..., or reduce it, "
             f"ph.sum[{names}](...)"

@@ -229,7 +229,7 @@ def make_equation(
     def fail(error: type[PhistarError], what: str, facts: str, marked: tuple[Expr, ...]) -> NoReturn:
         raise error(explain(what, text, origin, facts, marked))
 
-    def refuse(what: str, facts: str, marked: tuple[Expr, ...]) -> NoReturn:
+    def refuse(what: str, facts: str, marked: tuple[Expr, ...], single: str = "") -> NoReturn:
         fail(SummationError, what, facts, marked)
 
     left, value = expand_ellipsis(target, subscripts, value, fail)

@@ -134,7 +134,7 @@ class Operators:
 class Expr(Operators):
     """Base of the nodes. One without free indices is itself a tensor without axes."""
 
-    __slots__ = ("__weakref__", "_tensor", "depth", "free", "has_ellipsis", "written")
+    __slots__ = ("__weakref__", "_open", "_tensor", "depth", "free", "has_ellipsis", "written")
 
     def __init__(self, children: Iterable[Expr], bound: frozenset[str] = frozenset()) -> None:
         free: dict[str, Index] = {}
@@ -150,6 +150,7 @@ class Expr(Operators):
         self.depth = depth + 1
         self.has_ellipsis: bool = has_ellipsis
         self._tensor: Tensor | None = None
+        self._open: tuple[Index, ...] | None = None
         self.written: Expr = self  # the node the user wrote, if this one is a rewriting of it
 
     @property
@@ -157,9 +158,20 @@ class Expr(Operators):
         return ()
 
     @property
+    def open(self) -> tuple[Index, ...]:
+        """The free indices that no product inside sums: the axes of this expression."""
+        if not self.free:
+            return ()
+        if self._open is None:
+            from phistar.language.summation import open_indices
+
+            self._open = open_indices(self)
+        return self._open
+
+    @property
     def closed(self) -> bool:
-        """True if no index and no `...` is free here: then this is a tensor without axes."""
-        return not self.free and not self.has_ellipsis
+        """True if no index and no `...` is open here: then this is a tensor without axes."""
+        return not self.has_ellipsis and not self.open
 
     def __eq__(self, other: Operand) -> Expr:  # type: ignore[override]
         return call(Primitive.EQUAL, self, other)

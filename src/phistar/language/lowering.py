@@ -29,7 +29,7 @@ from phistar.language.expression import (
 )
 from phistar.language.functions import ElementwiseFunction
 from phistar.language.pieces import linear_of
-from phistar.language.ranges import linearize, to_affine
+from phistar.language.ranges import SizeUnknown, linearize, size_of, to_affine
 from phistar.language.subscripts import Padded
 from phistar.language.tensors import Definition
 
@@ -92,13 +92,14 @@ class Lowering:
         raise TypeError(f"not an expression: {e!r}")
 
     def size_of(self, e: SizeOf) -> int:
-        if e.index not in self.sizes:
+        try:
+            return size_of(e.index, self.sizes)
+        except SizeUnknown:
             self.equation.fail(
                 SubscriptError,
                 f"{e.index.name}.size is not known here",
                 f"{e.index.name} does not run in this equation: declare it with a size",
             )
-        return self.sizes[e.index]
 
     def call(self, e: Call, taken: frozenset[str]) -> ir.Expr:
         args = tuple(self.expr(a, taken) for a in e.args)

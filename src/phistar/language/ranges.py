@@ -13,6 +13,7 @@ from typing import TypeAlias
 from phistar.ir.primitives import Primitive as P
 from phistar.ir.program import Affine, Quotient, Remainder
 from phistar.ir.program import Index as IRIndex
+from phistar.language import scope
 from phistar.language.expression import Call, Expr, Index, Literal, SizeOf
 
 Sizes: TypeAlias = Mapping[Index, int]
@@ -54,6 +55,19 @@ class Linear:
         return None
 
 
+def size_of(index: Index, sizes: Sizes) -> int:
+    """index.size: in its own scope, in another scope of the statement, or in statements before."""
+    if index in sizes:
+        return sizes[index]
+    for other, size in sizes.items():
+        if other.name == index.name:
+            return size
+    before = scope.last_size(index.name)
+    if before is None:
+        raise SizeUnknown(index.name)
+    return before
+
+
 def linearize(e: Expr, sizes: Sizes) -> Linear | None:
     """e as a Linear, or None if it is not one (then it is a gather); raises SizeUnknown."""
     match e:
@@ -63,9 +77,7 @@ def linearize(e: Expr, sizes: Sizes) -> Linear | None:
         case Index():
             return Linear({e: 1})
         case SizeOf():
-            if e.index not in sizes:
-                raise SizeUnknown(e.index.name)
-            return Linear({}, sizes[e.index])
+            return Linear({}, size_of(e.index, sizes))
         case Call(function=P.ADD | P.SUB | P.NEG | P.MUL | P.FLOOR_DIV | P.MOD):
             parts = [linearize(a, sizes) for a in e.args]
             if any(p is None for p in parts):

@@ -24,12 +24,14 @@ class Trace:
     def __init__(self) -> None:
         self.updates: list[Unit] = []
         self.places = itertools.count()
+        self.sizes: dict[str, int] = {}
 
 
 _trace: ContextVar[Trace | None] = ContextVar("phistar_trace", default=None)
 _scan: ContextVar[ScanBlock | None] = ContextVar("phistar_scan", default=None)
 _places = itertools.count()
 _sequence = itertools.count()
+_sizes: dict[str, int] = {}
 
 
 def current_trace() -> Trace | None:
@@ -44,6 +46,17 @@ def next_place() -> int:
     """The number of the next random field: per trace, so that programs print and run the same."""
     trace = _trace.get()
     return next(_places if trace is None else trace.places)
+
+
+def note_size(name: str, size: int) -> None:
+    """Remember how far an index ran, for `k.size` in later statements."""
+    trace = _trace.get()
+    (_sizes if trace is None else trace.sizes)[name] = size
+
+
+def last_size(name: str) -> int | None:
+    trace = _trace.get()
+    return (_sizes if trace is None else trace.sizes).get(name)
 
 
 def next_number() -> int:

@@ -6,15 +6,16 @@ and read one another.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phistar.errors import DefinitionError, IndexRangeError
 from phistar.ir.primitives import Primitive as P
 from phistar.ir.program import Kind
-from phistar.language import pieces
+from phistar.language import pieces, scope
 from phistar.language.equations import Access, Equation, elements, shape_text
-from phistar.language.expression import Call, Expr, Index, Reduced
+from phistar.language.expression import Call, Expr, Index, Reduced, SizeOf
 from phistar.language.initial import note_fans
 from phistar.language.ranges import (
     Linear,
@@ -23,6 +24,7 @@ from phistar.language.ranges import (
     largest_fit,
     linearize,
     plus,
+    size_of,
 )
 from phistar.language.subscripts import Edge, Padded
 from phistar.language.typing import find_types
@@ -57,16 +59,31 @@ def settle(equations: list[Equation], block: ScanBlock | None) -> None:
             equation.definition.equations.append(equation)
     try:
         solve(group)
+        keep_sizes(group)
         if block is not None:
             block.check_orders(group)
         for equation in group.equations:
             finish(equation, group)
         find_types(group.equations)
+        for index, size in group.sizes.items():
+            scope.note_size(index.name, size)
     except BaseException:
         for equation in equations:  # a refused statement leaves no trace
             if equation in equation.definition.equations:
                 equation.definition.equations.remove(equation)
         raise
+
+
+def keep_sizes(group: Group) -> None:
+    """Fix what `k.size` means where k does not run: how far it ran in the statements before."""
+    for equation in group.equations:
+        stack: list[Expr] = [equation.value, equation.target]
+        while stack:
+            node = stack.pop()
+            stack.extend(node.children)
+            if isinstance(node, SizeOf) and node.index not in group.sizes:
+                with contextlib.suppress(SizeUnknown):
+                    group.sizes[node.index] = size_of(node.index, group.sizes)
 
 
 def pending_of(equations: list[Equation]) -> list[Equation]:

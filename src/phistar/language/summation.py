@@ -11,12 +11,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+from phistar.errors import SummationError
 from phistar.ir.primitives import Primitive, Reduction
 from phistar.language.expression import Call, Element, Expr, Index, Reduced, with_children
 from phistar.language.notation import show
 
-# Raises SummationError with the equation: what is wrong, what to do, the nodes to mark.
-Refuse = Callable[[str, str, tuple[Expr, ...]], NoReturn]
+# Raises SummationError with the equation: what is wrong, what to do, the nodes to mark, and the
+# index, if it is one that stands in one factor only.
+Refuse = Callable[..., NoReturn]
+
+
+class StandsAlone(Exception):
+    """An index of an expression without a left side that no product sums."""
+
+
+def open_indices(e: Expr) -> tuple[Index, ...]:
+    """The indices of an expression without a left side that no product sums: they are its axes."""
+    kept: set[str] = set()
+
+    def refuse(what: str, facts: str, marked: tuple[Expr, ...], single: str = "") -> NoReturn:
+        if single:
+            raise StandsAlone(single)
+        raise SummationError(f"{what}\n  {show(e)}\n  {facts}")
+
+    while True:
+        try:
+            place_sums(e, frozenset(kept), refuse)
+        except StandsAlone as alone:
+            kept.add(str(alone))
+        else:
+            return tuple(index for name, index in e.free.items() if name in kept)
 
 
 def place_sums(e: Expr, kept: frozenset[str], refuse: Refuse) -> Expr:
@@ -50,6 +74,7 @@ def refuse_single(e: Expr, names: frozenset[str], term: Expr, refuse: Refuse) ->
         f"index {name} is neither on the left nor in exactly two factors of a product",
         f"if a sum is meant, write it: {proposal(name, term)}",
         (e,),
+        name,
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from phistar import compiler
 from phistar.errors import ExpressionError, ModelError, UsageError
 from phistar.ir import program as ir
-from phistar.ir.dtypes import as_dtype
+from phistar.ir.dtypes import DEFAULT_FLOAT, as_dtype
 from phistar.ir.program import Kind
 from phistar.language import scope
 from phistar.language.assembly import Assembled, assemble
@@ -63,12 +63,26 @@ def bind(f: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Bound
         call = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise UsageError(f"{function_name(f)}: {error}") from None
-    call.apply_defaults()
     bound = Bound(dict(call.arguments))
-    bound.arguments = {
-        name: take(value, name, bound) for name, value in call.arguments.items()
+    # Python floats have no type of their own: they take that of the arrays beside them.
+    numbers = {n: v for n, v in call.arguments.items() if type(v) is float}
+    for name, value in call.arguments.items():
+        if name not in numbers:
+            bound.arguments[name] = take(value, name, bound)
+    common = {t.dtype for t in bound.floating} | {
+        t.dtype for m in bound.models.values() for t in m.named_tensors().values()
     }
+    dtype = common.pop() if len(common) == 1 else DEFAULT_FLOAT
+    for name, value in numbers.items():
+        bound.arguments[name] = take(np.asarray(value, dtype.numpy), name, bound)
+    bound.tensors = {n: bound.tensors[n] for n in sorted(bound.tensors, key=position_in(call.arguments))}
     return bound
+
+
+def position_in(names: Mapping[str, Any]) -> Callable[[str], int]:
+    """The order of arguments; `x.0` stands where x stands."""
+    order = {name: n for n, name in enumerate(names)}
+    return lambda name: order[name.partition(".")[0]]
 
 
 def call_signature(f: Function) -> inspect.Signature:
@@ -280,7 +294,7 @@ def name_results(
         outputs.append(e.definition)
         return e.definition
     made = Tensor(name if name != "function" else "output")
-    made[tuple(e.free.values())] = e
+    made[e.open] = e
     outputs.append(made.definition)
     return made.definition
 

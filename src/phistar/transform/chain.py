@@ -37,6 +37,7 @@ class Contribution:
 
 
 IsLeaf = Callable[[Expr], bool]
+Pushed = tuple[Expr, Expr, tuple[Guard, ...], Expr | None]  # node, adjoint, guards, result
 
 
 def contributions(
@@ -46,13 +47,13 @@ def contributions(
 
     `result` is a cheaper way to write e, where there is one: the tensor that it defines.
     """
-    stack: list[tuple[Expr, Expr, tuple[Guard, ...], Expr | None]] = [(e, seed, (), result)]
+    stack: list[Pushed] = [(e, seed, (), result)]
     while stack:
         node, seed, guards, result = stack.pop()
         if is_leaf(node):
             yield Contribution(node, guards, seed)
             continue
-        pushed = []
+        pushed: list[Pushed] = []
         match node:
             case Cast(argument) if is_differentiable(argument):
                 pushed.append((argument, cast(seed, strong(argument)), guards, None))
@@ -64,7 +65,9 @@ def contributions(
             case Apply():
                 for n, arg in enumerate(node.args):
                     if is_differentiable(arg) and any(map(is_leaf, nodes(arg))):
-                        more, factor = unguarded(partial(node, n, node if result is None else result))
+                        more, factor = unguarded(
+                            partial(node, n, node if result is None else result)
+                        )
                         value = times(seed, factor)
                         if value is not None:
                             pushed.append((arg, value, (*guards, *more), None))

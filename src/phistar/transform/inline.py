@@ -25,9 +25,7 @@ def _body(e: Expr) -> Expr:
     return e
 
 
-def with_arguments(
-    e: Expr, own: Own, args: tuple[Expr, ...], result: Expr | None = None
-) -> Expr:
+def with_arguments(e: Expr, own: Own, args: tuple[Expr, ...], result: Expr | None = None) -> Expr:
     """An expression of an own function's scope, at its arguments and its result."""
     values = dict(zip(own.parameters, args, strict=True))
     if result is not None:

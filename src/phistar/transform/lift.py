@@ -78,8 +78,8 @@ class Place:
 
     def inside(self, indices: tuple[Index, ...], guards: Iterable[Expr | None] = ()) -> "Place":
         more = tuple(i for i in indices if i not in self.loops)
-        guards = tuple(g for g in guards if g is not None)
-        return replace(self, loops=(*self.loops, *more), guards=(*self.guards, *guards))
+        kept = tuple(g for g in guards if g is not None)
+        return replace(self, loops=(*self.loops, *more), guards=(*self.guards, *kept))
 
 
 @dataclass
@@ -152,9 +152,7 @@ class Lifter:
         once = set(scans) <= set(target_indices(a))  # and not once for each step of a scan
         return tensor.kind is Kind.VALUE and once and tensor not in self.added
 
-    def summand(
-        self, a: Assign, part: Summand, place: Place, loops: tuple[Index, ...]
-    ) -> Assign:
+    def summand(self, a: Assign, part: Summand, place: Place, loops: tuple[Index, ...]) -> Assign:
         place = place.inside(part.indices)
         condition = part.condition
         if condition is not None:

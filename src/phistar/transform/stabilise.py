@@ -1,8 +1,8 @@
 """Writes log P, where P is a softmax, without the detour through numbers that may round to 0.
 
-    P[b, y] = softmax[y](s[b, y])        P[b, y] = softmax[y](s[b, y])
-    L = log(P[b, label[b]])         ->   P.lse[b] = logsumexp[y](s[b, y])
-                                         L = s[b, label[b]] - P.lse[b]
+P[b, y] = softmax[y](s[b, y])        P[b, y] = softmax[y](s[b, y])
+L = log(P[b, label[b]])         ->   P.lse[b] = logsumexp[y](s[b, y])
+                                     L = s[b, label[b]] - P.lse[b]
 """
 
 import math

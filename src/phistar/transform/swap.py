@@ -25,6 +25,7 @@ from phistar.ir.program import (
     Reduce,
     Scan,
     Statement,
+    Subscript,
     Tensor,
 )
 from phistar.ir.walk import (
@@ -98,9 +99,7 @@ class Swapper:
 
     def new(self, tensor: Tensor, suffix: str) -> Tensor:
         """A tensor like `tensor`, named `T.suffix`."""
-        return replace(
-            tensor, name=self.names.fresh(f"{tensor.name}.{suffix}"), kind=Kind.VALUE
-        )
+        return replace(tensor, name=self.names.fresh(f"{tensor.name}.{suffix}"), kind=Kind.VALUE)
 
     def is_useful(self, tensor: Tensor) -> bool:
         return tensor.dtype.is_float and (self.useful is None or tensor in self.useful)
@@ -308,7 +307,7 @@ def merged(found: list[Contribution]) -> Expr:
     return total([under(guards, total(values)) for guards, values in groups.items()])
 
 
-def without_value(s: object) -> object:
+def without_value(s: Subscript) -> Subscript:
     return replace(s, value=0.0) if isinstance(s, Pad) else s
 
 

@@ -16,7 +16,18 @@ from phistar.errors import ProgramError
 from phistar.ir.build import apply, const, whole
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive
-from phistar.ir.program import Affine, Assign, Expr, Index, Kind, Load, Program, Scan, Statement, Tensor
+from phistar.ir.program import (
+    Affine,
+    Assign,
+    Expr,
+    Index,
+    Kind,
+    Load,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+)
 from phistar.ir.walk import (
     affine_bounds,
     flat,
@@ -226,14 +237,16 @@ def box(load: Load) -> Box:
 
 
 def overlap(a: Box, b: Box) -> bool:
-    return all(low <= last and first <= high for (low, high), (first, last) in zip(a, b, strict=True))
+    return all(
+        low <= last and first <= high for (low, high), (first, last) in zip(a, b, strict=True)
+    )
 
 
 # What cannot be kept ------------------------------------------------------------------------------
 
 
 def refuse_lost_values(forward: Iterable[Statement], backward: Iterable[Statement]) -> None:
-    """ProgramError if the backward program reads a value that a scan of the forward one overwrote."""
+    """ProgramError if the backward program reads what a scan of the forward one overwrote."""
     needed = set(read_tensors(backward))
     for scan in (s for s in forward if isinstance(s, Scan)):
         _refuse_lost_in(scan, needed, ())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from phistar.backends.arrays.labelled import Axes
+from phistar.backends.contract import out_of_range
 from phistar.errors import IndexRangeError
 from phistar.ir.program import Assign, Index, Load
 
@@ -33,14 +34,4 @@ class Site:
         shape = tuple(index.size for index in self.axes)
         setting = dict(zip(self.axes, map(int, np.unravel_index(position, shape)), strict=True))
         setting |= {index: int(t) for (index, _), t in zip(self.moving, moving, strict=True)}
-        return out_of_range(self, setting, value)
-
-
-def out_of_range(site: Site, setting: dict[Index, int], value: int) -> IndexRangeError:
-    low, high = site.bounds
-    name = site.load.tensor.name
-    at = ", ".join(f"{index.name} = {n}" for index, n in setting.items())
-    where = f" at {at}" if at else ""
-    return IndexRangeError(
-        f"axis {site.axis} of {name} runs from {low} to {high}; its subscript is {value}{where}"
-    )
+        return out_of_range(self.statement, self.load, self.axis, setting, value)

@@ -16,10 +16,15 @@ from phistar.backends.arrays.labelled import SEED, STEP, Array, Axes, Change, En
 from phistar.backends.arrays.lowering import Plan, lower_program
 from phistar.backends.arrays.matmul import contraction
 from phistar.backends.arrays.namespace import Arrays, Contraction, Part, Store
+from phistar.backends.arrays.random import numbers, positions
+from phistar.backends.philox import MASK, split_seed
+from phistar.backends.special import erf, erfc
+from phistar.ir.build import strong
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
 from phistar.ir.program import Index, Program, Random
 
+BLOCK = 1 << 13  # random numbers that are drawn at once: their words stay in the cache
 UPDATES: dict[Op, np.ufunc] = {
     Op.ADD: np.add,
     Op.MUL: np.multiply,
@@ -99,7 +104,7 @@ class NumpyArrays(Arrays):
 
     def pad(self, widths: tuple[tuple[int, int], ...], value: Any) -> Change:
         inside = tuple(slice(low, -high or None) for low, high in widths)
-        edges = [
+        edges: list[tuple[slice, ...]] = [
             (*[slice(None)] * n, edge)
             for n, (low, high) in enumerate(widths)
             for size, edge in ((low, slice(0, low)), (high, slice(-high, None)))
@@ -138,7 +143,21 @@ class NumpyArrays(Arrays):
         return isinstance(rule, np.ufunc)
 
     def random(self, e: Random, indices: Axes, moving: Mapping[Index, int]) -> Run:
-        raise NotImplementedError
+        where, draw = positions(e, indices, moving), numbers(np, e)
+        kind = strong(e.dtype).numpy
+
+        def run(env: Env) -> Array:
+            key = tuple(np.uint32(word) for word in split_seed(env[SEED]))
+            step = np.uint32(env[STEP] & MASK)
+            at = np.asarray(where(env))
+            field, flat = np.empty(at.shape, kind), at.reshape(-1)
+            drawn = field.reshape(-1)
+            for start in range(0, flat.size, BLOCK):
+                block = slice(start, start + BLOCK)
+                drawn[block] = draw((key[0], key[1]), step, flat[block])
+            return field
+
+        return run
 
     def index_number(self, slot: int, dtype: DType) -> Run:
         number = dtype.numpy.type
@@ -158,7 +177,7 @@ class NumpyArrays(Arrays):
     def running(
         self, axis: int, backwards: bool, strict: bool, dtype: DType
     ) -> Callable[[Array], Array]:
-        ahead = [slice(None)] * axis
+        ahead: list[Any] = [slice(None)] * axis
         flip = (*ahead, slice(None, None, -1))
         later, earlier = (*ahead, slice(1, None)), (*ahead, slice(None, -1))
 
@@ -283,11 +302,3 @@ def moving_key(parts: Sequence[Part]) -> Callable[[Env], tuple[Any, ...]]:
         return tuple(key)
 
     return keyed
-
-
-def erf(x: Array) -> Array:
-    raise NotImplementedError
-
-
-def erfc(x: Array) -> Array:
-    raise NotImplementedError

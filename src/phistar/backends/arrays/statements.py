@@ -25,7 +25,7 @@ def lower_assign(a: Assign, scans: Axes, state: State) -> list[Step]:
         return []
     even = split_indices(a, scans)
     prepare(read_tensors((even,)), state)
-    pieces = (even,)
+    pieces: tuple[Assign, ...] = (even,)
     if state.arrays.eager:
         pieces = unrolled(even, places(even.target, scans), scans)
     if len(pieces) > 1:

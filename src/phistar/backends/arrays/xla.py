@@ -15,6 +15,8 @@ from phistar.backends.arrays.labelled import FLAGS, SEED, STEP, Array, Axes, Cha
 from phistar.backends.arrays.labelled import names as named
 from phistar.backends.arrays.lowering import Plan, lower_program
 from phistar.backends.arrays.namespace import Arrays, Contraction, Part, Store
+from phistar.backends.arrays.random import numbers, positions
+from phistar.backends.philox import MASK
 from phistar.errors import BackendError
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
@@ -65,7 +67,7 @@ class Compiled:
         """The same with JAX's arrays, in and out: nothing is copied from the device."""
         given = [values[name] for name in self._names]
         with self._jax.enable_x64(True):
-            results, flags = self._run(given, np.uint64(seed), np.uint64(step))
+            results, flags = self._run(given, np.uint64(seed % 2**64), np.uint64(step))
             if self._plan.sites:
                 self._raise_first(np.asarray(flags))
         return dict(zip((t.name for t in self._plan.results), results, strict=True))
@@ -171,7 +173,15 @@ class XlaArrays(Arrays):
         return False
 
     def random(self, e: Random, indices: Axes, moving: Mapping[Index, int]) -> Run:
-        raise NotImplementedError
+        xp = self.xp
+        where, draw = positions(e, indices, moving), numbers(xp, e)
+
+        def run(env: Env) -> Array:
+            seed, step = env[SEED], env[STEP]
+            key = (seed & MASK).astype(xp.uint32), (seed >> 32).astype(xp.uint32)
+            return draw(key, (step & MASK).astype(xp.uint32), xp.asarray(where(env)))
+
+        return run
 
     def index_number(self, slot: int, dtype: DType) -> Run:
         xp, kind = self.xp, dtype.numpy
@@ -289,15 +299,16 @@ class XlaArrays(Arrays):
         counts = tuple(part.count for part in parts if part.count is not None)
         method = METHODS[op]
 
+        axes = np.cumsum([part.count is not None for part in parts]) - 1
+        grids = [
+            0 if part.count is None else part.step * grid_along(axis, part.count, len(counts))
+            for axis, part in zip(axes, parts, strict=True)
+        ]
+
         def store(env: Env, array: Array) -> None:
-            key = []
-            for part in parts:
-                start = part.start + (part.moving(env) if part.moving else 0)
-                at = start if part.count is None else start + part.step * np.arange(part.count)
-                axis = sum(p.count is not None for p in parts[: len(key)])
-                shape = [-1 if n == axis else 1 for n in range(len(counts))]
-                key.append(at if part.count is None else at.reshape(shape))
-            target = env[slot].at[tuple(key)]
+            starts = [part.start + (part.moving(env) if part.moving else 0) for part in parts]
+            key = tuple(start + grid for start, grid in zip(starts, grids, strict=True))
+            target = env[slot].at[key]
             env[slot] = getattr(target, method)(xp.broadcast_to(array, counts))
 
         return store
@@ -371,3 +382,8 @@ def basic(part: Part) -> int | slice:
         return part.start
     stop = part.start + part.step * part.count
     return slice(part.start, None if stop < 0 else stop, part.step)
+
+
+def grid_along(axis: int, count: int, rank: int) -> Array:
+    """0, 1, ..., count - 1 along one axis of an array of `rank` axes."""
+    return np.arange(count).reshape([-1 if n == axis else 1 for n in range(rank)])
