@@ -7,50 +7,41 @@ compile        the lowered program, compiled by a backend
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from phistar.errors import BackendError
-from phistar.ir.build import const, settle, whole
-from phistar.ir.primitives import Op
-from phistar.ir.program import Assign, Kind, Program, Statement, Tensor
-from phistar.ir.walk import map_assign, map_statements, read_tensors, replace_tensors
+
+try:
+    from phistar.ir.check import check
+except ImportError:
+
+    def check(program: Any) -> None: ...
+
+
+from phistar.ir.program import Program, Tensor
+from phistar.transform import differentiate as differentiation
+from phistar.transform.contract import contract
+from phistar.transform.differentiate import Differentiated
 from phistar.transform.flatten import flatten
+from phistar.transform.hoist import hoist
 from phistar.transform.lift import lift
-from phistar.transform.names import names_of, targets
 from phistar.transform.prune import prune
+from phistar.transform.reuse import reuse
 from phistar.transform.simplify import simplify
 from phistar.transform.stabilise import stabilise
-from phistar.transform.swap import Backward, Step, swap
-from phistar.transform.versions import commits, everywhere, refuse_lost_values, versions
 
 if TYPE_CHECKING:
     from phistar.backends.contract import Compiled
 
-try:
-    from phistar.transform.reuse import reuse
-except ImportError:
-
-    def reuse(p):
-        return p
-
-
-try:
-    from phistar.transform.contract import contract
-except ImportError:
-
-    def contract(p):
-        return p
-
-
 Pass = Callable[[Program], Program]
 
-LOWERING: tuple[Pass, ...] = (stabilise, lift, flatten, simplify, reuse, contract, prune)
+# What `lower` does, in this order: each pass relies on what the ones before it have done.
+LOWERING: tuple[Pass, ...] = (stabilise, lift, flatten, hoist, simplify, reuse, contract, prune)
+
+# Where each backend's `compile` is.
 BACKENDS = {
     "reference": "phistar.backends.reference",
     "numpy": "phistar.backends.arrays.numpy",
@@ -104,21 +95,6 @@ def checked(program: Program) -> Program:
 # Derivatives --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Differentiated:
-    """A program with its backward program.
-
-    `gradients` says which tensor holds the gradient of which; `loss_grad` is the adjoint of the
-    loss: 1, or an input, where the caller gives it. `steps` has the backward statements beside the
-    forward statements that they come from.
-    """
-
-    program: Program
-    gradients: Mapping[Tensor, Tensor]
-    loss_grad: Tensor
-    steps: tuple[Step, ...]
-
-
 def differentiate(
     program: Program,
     loss: Tensor,
@@ -126,129 +102,7 @@ def differentiate(
     given: bool = False,
     outputs: Iterable[Tensor] | None = None,
 ) -> Differentiated:
-    """The program followed by its backward program: forward, backward, updates.
-
-    The adjoint of the loss is 1, or, if `given`, an input named like `L.grad`. A tensor of `wrt`
-    that the loss does not depend on has gradient 0. The outputs are the given ones (None: the
-    program's own), then the gradients of `wrt`.
-    """
-    whole_program = run_passes(program, (stabilise, versions))
-    statements, updates = commits(whole_program.statements)
-    forward = run_passes(replace(whole_program, statements=statements), (lift,))
-    wrt = None if wrt is None else tuple(wrt)
-    backward = swap(forward, loss, wrt)
-    refuse_lost_values(forward.statements, backward.statements)
-    seed: list[Assign] = []
-    if not given:
-        backward = with_seed_one(backward)
-        seed = [constant(backward.loss_grad, 1)]
-    gradients, zeros = gradients_of(forward, backward, wrt)
-    asked = program.outputs if outputs is None else tuple(outputs)
-    result = replace(
-        whole_program,
-        statements=(*forward.statements, *seed, *backward.statements, *zeros, *updates),
-        inputs=(*program.inputs, backward.loss_grad) if given else program.inputs,
-        outputs=tuple(dict.fromkeys((*asked, *gradients.values()))),
-    )
-    return Differentiated(result, gradients, backward.loss_grad, backward.steps)
-
-
-def with_seed_one(backward: Backward) -> Backward:
-    """The backward program with L.grad as a value, 1."""
-    given = backward.loss_grad
-    seed = replace(given, kind=Kind.VALUE)
-    swapped = {given: seed}
-
-    def settle_seed(a: Assign) -> list[Assign]:
-        return [map_assign(a, lambda e: replace_tensors(e, swapped))]
-
-    steps = tuple((s, map_statements(b, settle_seed)) for s, b in backward.steps)
-    adjoints = {t: swapped.get(grad, grad) for t, grad in backward.adjoints.items()}
-    return Backward(seed, steps, adjoints)
-
-
-def constant(tensor: Tensor, value: float) -> Assign:
-    """tensor[...] = value."""
-    return Assign(whole(tensor, everywhere(tensor)), Op.SET, settle(const(value), tensor.dtype))
-
-
-def gradients_of(
-    forward: Program, backward: Backward, wrt: tuple[Tensor, ...] | None
-) -> tuple[dict[Tensor, Tensor], list[Assign]]:
-    """The gradient of each tensor of `wrt`, and statements for those that are 0."""
-    found = dict(backward.adjoints)
-    if wrt is None:
-        return found, []
-    names = names_of(replace(forward, statements=(*forward.statements, *backward.statements)))
-    zeros = []
-    for tensor in wrt:
-        if tensor not in found:
-            name = names.fresh(f"{tensor.name}.grad")
-            found[tensor] = replace(tensor, name=name, kind=Kind.VALUE)
-            zeros.append(constant(found[tensor], 0))
-    return {tensor: found[tensor] for tensor in wrt}, zeros
-
-
-def gradient_program(
-    program: Program, loss: Tensor, wrt: Iterable[Tensor] | None = None
-) -> tuple[Program, Mapping[Tensor, Tensor]]:
-    """The program followed by its backward program, and which tensor holds which gradient."""
-    result = differentiate(program, loss, wrt)
-    return result.program, result.gradients
-
-
-def backward_statements(
-    program: Program, loss: Tensor, wrt: Iterable[Tensor] | None = None
-) -> Program:
-    """The backward statements alone, from L.grad = 1 on."""
-    result = differentiate(program, loss, wrt)
-    statements = tuple(s for _, some in result.steps for s in some)
-    seed = constant(result.loss_grad, 1)
-    return replace(program, statements=(seed, *statements), outputs=())
-
-
-Arrays = dict[str, np.ndarray[Any, Any]]
-
-
-def run_backward(
-    program: Program, loss: Tensor, values: Arrays, seed: int = 0
-) -> Iterator[tuple[Statement, tuple[Statement, ...], Arrays, Arrays]]:
-    """Runs the backward program one forward statement at a time, last statement first.
-
-    Yields the forward statement, its backward statements, the values of all tensors, and the
-    adjoints as they are by then.
-    """
-    result = differentiate(program, loss)
-    known = dict(values)
-    run_statements(forward_of(result), known, seed)
-    adjoints = {grad.name for grad in result.gradients.values()}
-    for statement, backward in result.steps:
-        run_statements(backward, known, seed)
-        grads = {name: array for name, array in known.items() if name in adjoints}
-        others = {name: array for name, array in known.items() if name not in adjoints}
-        yield statement, backward, others, grads
-
-
-def forward_of(result: Differentiated) -> tuple[Statement, ...]:
-    """The statements before the backward ones, and the one that sets the loss's adjoint."""
-    backward = sum(len(some) for _, some in result.steps)
-    statements, _ = commits(result.program.statements)
-    return statements[: len(statements) - backward]
-
-
-def run_statements(statements: tuple[Statement, ...], known: Arrays, seed: int) -> None:
-    """Runs statements on the values known so far, and puts what they give there."""
-    written = set(targets(statements))
-    used = written | set(read_tensors(statements))
-    kinds = {
-        t: replace(t, kind=Kind.STATE if t in written else Kind.INPUT)
-        for t in used
-        if t.name in known and t.kind is Kind.VALUE
-    }
-    renamed = map_statements(
-        statements, lambda a: [map_assign(a, lambda e: replace_tensors(e, kinds))]
-    )
-    inputs = tuple(kinds.get(t, t) for t in used if t.name in known)
-    new = tuple(t for t in written if t.name not in known)
-    results = compile(Program(renamed, inputs, new))({t.name: known[t.name] for t in inputs}, seed)
-    known.update(results)
+    """The program followed by its backward program: see `transform.differentiate`."""
+    result = differentiation.differentiate(program, loss, wrt, given, outputs)
+    checked(result.program)
+    return result

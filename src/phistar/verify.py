@@ -186,10 +186,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Difference:
-    """What finite differences say in one direction, and which results have a kink there."""
+    """What finite differences say in one direction: central, and how far the sides are apart."""
 
     slope: Array
-    kinked: Array
+    bend: Array
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ class Base:
         return self.pair.run({self.name: self.at + d})
 
     def difference(self, d: Array, step: float) -> Difference:
-        """Central differences, with those results that have no slope marked."""
+        """Central differences, and how much the one-sided ones differ."""
         with np.errstate(invalid="ignore", over="ignore"):
             up = (self.moved(step * d) - self.result) / step
             down = (self.result - self.moved(-step * d)) / step
@@ -351,8 +351,8 @@ class Base:
     def noise(self, step: float) -> float:
         """What rounding may do to the slope of the weighted result."""
         finite = np.where(np.isfinite(self.result), np.abs(self.result), 0.0)
-        largest = float(np.max(finite, initial=1e-300))
-        return NOISE * largest * float(np.sum(np.abs(self.weights)) + 1) / step
+        typical = np.sqrt(np.sum((finite * self.weights) ** 2)) + np.max(finite, initial=1e-300)
+        return NOISE * float(typical) / step
 
 
 PERFECT = Outcome(Status.OK, 0.0, 0.0, 0.0)
@@ -361,29 +361,34 @@ PERFECT = Outcome(Status.OK, 0.0, 0.0, 0.0)
 def compare(base: Base, gradient: Array, d: Array) -> Outcome:
     """<gradient, d> against the slope along d; kinks are looked for only if they disagree."""
     slope = base.difference(d, STEP)
-    outcome = weigh(base, gradient, d, slope.slope, base.weights, STEP)
+    outcome = weigh(gradient, d, slope, base.weights, base.noise(STEP))
     if outcome.status is Status.OK:
         return outcome
     small = STEP / 16
     finer = base.difference(d, small)
-    kinked = ~np.isfinite(finer.slope) | (finer.kinked > slope.kinked / 4)
-    kinked &= ~(finer.kinked <= 1e-5 * np.abs(finer.slope))
+    kinked = ~np.isfinite(finer.slope) | (finer.bend > slope.bend / 4)
+    kinked &= ~(finer.bend <= 1e-5 * np.abs(finer.slope))
     weights = np.where(kinked, 0.0, base.weights)
-    outcome = weigh(base, base.gradient(weights), d, finer.slope, weights, small)
+    with np.errstate(invalid="ignore"):
+        change = np.where(weights != 0, (slope.slope - finer.slope) * weights, 0.0)
+    unsure = base.noise(small) + abs(float(np.sum(change))) / 16  # what is left of higher orders
+    outcome = weigh(base.gradient(weights), d, finer, weights, unsure)
     kinks = outcome.status is Status.OK and bool(np.any(kinked & (base.weights != 0)))
     return replace(outcome, status=Status.KINK) if kinks else outcome
 
 
 def weigh(
-    base: Base, gradient: Array, d: Array, slope: Array, weights: Array, step: float
+    gradient: Array, d: Array, difference: Difference, weights: Array, unsure: float
 ) -> Outcome:
     """One comparison, of what the weights and the direction do not leave out."""
-    expected_terms = slope[weights != 0] * weights[weights != 0]
+    used = weights != 0
+    expected_terms = difference.slope[used] * weights[used]
     got_terms = gradient[d != 0] * d[d != 0]
     expected, got = float(np.sum(expected_terms)), float(np.sum(got_terms))
-    size = float(np.sum(np.abs(expected_terms)) + np.sum(np.abs(got_terms)))
+    sides = np.abs(expected_terms) + np.abs(difference.bend[used] * weights[used]) / 2
+    size = float(np.sum(sides) + np.sum(np.abs(got_terms)))
     off = abs(got - expected)
-    good = off <= TOLERANCE * size + base.noise(step)
+    good = off <= TOLERANCE * size + unsure
     error = off / size if size else off
     return Outcome(Status.OK if good else Status.MISMATCH, error, expected, got)
 
@@ -395,9 +400,7 @@ def badness(outcome: Outcome) -> tuple[int, float]:
 
 
 def verdict(statement: str, forward: str, outcome: Outcome) -> Verdict:
-    return Verdict(
-        statement, forward, outcome.status, outcome.error, outcome.expected, outcome.got
-    )
+    return Verdict(statement, forward, outcome.status, outcome.error, outcome.expected, outcome.got)
 
 
 def is_stop(a: Assign) -> bool:

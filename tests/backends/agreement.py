@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
+from building import Case
 from numpy.testing import assert_allclose, assert_array_equal
+
 from phistar.backends import reference
 from phistar.backends.contract import Compiled
 from phistar.ir.program import Program
-
-from building import Case
 
 Compile = Callable[[Program], Compiled]
 SEED, STEP = 2**40 + 5, 17

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
 from phistar.ir.program import (

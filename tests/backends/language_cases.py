@@ -3,22 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from phistar.ir.build import apply, const, index_value, load, settle, subscript
-from phistar.ir.dtypes import DType
-from phistar.ir.primitives import Op, Typing
-from phistar.ir.primitives import Primitive as F
-from phistar.ir.program import (
-    Assign,
-    Distribution,
-    Expr,
-    Index,
-    Kind,
-    Pad,
-    Random,
-    Scan,
-    Tensor,
-)
-
 from building import (
     RNG,
     Case,
@@ -43,6 +27,22 @@ from building import (
     t,
     u,
     value,
+)
+
+from phistar.ir.build import apply, const, index_value, load, settle, subscript
+from phistar.ir.dtypes import DType
+from phistar.ir.primitives import Op, Typing
+from phistar.ir.primitives import Primitive as F
+from phistar.ir.program import (
+    Assign,
+    Distribution,
+    Expr,
+    Index,
+    Kind,
+    Pad,
+    Random,
+    Scan,
+    Tensor,
 )
 
 

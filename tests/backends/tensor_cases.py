@@ -3,18 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from phistar.ir.build import apply, index_value, load
-from phistar.ir.dtypes import DType
-from phistar.ir.primitives import Op
-from phistar.ir.primitives import Primitive as F
-from phistar.ir.program import (
-    Const,
-    Index,
-    Kind,
-    Pad,
-    Tensor,
-)
-
 from building import (
     RNG,
     Case,
@@ -40,6 +28,18 @@ from building import (
     t,
     u,
     value,
+)
+
+from phistar.ir.build import apply, index_value, load
+from phistar.ir.dtypes import DType
+from phistar.ir.primitives import Op
+from phistar.ir.primitives import Primitive as F
+from phistar.ir.program import (
+    Const,
+    Index,
+    Kind,
+    Pad,
+    Tensor,
 )
 
 
@@ -157,6 +157,23 @@ def convolutions() -> Iterator[Case]:
     )
     dx = load(value("dx", 3, 30, 30, 2), b, long_rows, long_columns, c)
     yield case("a long image", add(dx, wide, k), plan="into slices, 9 times")
+    yield from grouped_convolutions()
+
+
+def grouped_convolutions() -> Iterator[Case]:
+    x, g = given("x", 3, 9, 2, 4), given("g", 3, 4, 2, 5)
+    K = given("K", 2, 5, 3, 4)
+    at_once = at((p, 2), (r, 1))
+    out, dK, dx = value("y", 3, 4, 2, 5), value("dK", 2, 5, 3, 4), value("dx", 3, 9, 2, 4)
+    image, kernel, adjoint = load(x, b, at_once, c, i), load(K, c, j, r, i), load(g, b, p, c, j)
+    yield case("groups", add(load(out, b, p, c, j), image * kernel, r, i))
+    yield case("groups: kernel", add(load(dK, c, j, r, i), adjoint * image, b, p))
+    yield case("groups: image", add(load(dx, b, at_once, c, i), adjoint * kernel, j))
+    deep = load(given("D", 2, 3), c, r)
+    image, adjoint = load(given("x", 3, 9, 2), b, at_once, c), load(given("g", 3, 4, 2), b, p, c)
+    yield case("depthwise", add(load(value("y", 3, 4, 2), b, p, c), image * deep / 3.0, r))
+    yield case("depthwise: kernel", add(load(value("dD", 2, 3), c, r), image * adjoint, b, p))
+    yield case("depthwise: image", add(load(value("dx", 3, 9, 2), b, at_once, c), -deep * adjoint))
 
 
 def windows() -> Iterator[Case]:

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
+from agreement import assert_agrees
+from building import Case, given, value
+from constructs import cases
+
 from phistar.backends.arrays import numpy as numpy_backend
 from phistar.errors import IndexRangeError, ProgramError
 from phistar.ir.build import load, reduce
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Reduction
 from phistar.ir.program import Assign, Index, Program, Scan
-
-from agreement import assert_agrees
-from building import Case, given, value
-from constructs import cases
 
 CASES = list(cases())
 b, i, t = Index("b", 3), Index("i", 4), Index("t", 2)

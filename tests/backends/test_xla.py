@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agreement import assert_agrees
+from building import Case, given, value
+from constructs import cases
+
 from phistar.backends.arrays import xla
 from phistar.errors import BackendError, IndexRangeError
 from phistar.ir.build import load
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
 from phistar.ir.program import Assign, Index, Program, Scan
-
-from agreement import assert_agrees
-from building import Case, given, value
-from constructs import cases
 
 b, i, t = Index("b", 3), Index("i", 4), Index("t", 2)
 

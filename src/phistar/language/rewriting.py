@@ -226,20 +226,22 @@ def rescope_subscript(s: Any, scopes: Mapping[str, Index]) -> Any:
 def shallow(value: Expr, kept: frozenset[str]) -> Expr:
     """value with its deepest parts made statements of their own, if it is too deep to walk.
 
-    A part can be cut off where all its free indices are on the left: no sum crosses it there.
+    A part can be cut off where all its free indices are on the left or bound by a reduction around
+    it: no implicit sum crosses it there.
     """
     if value.depth <= DEEPEST:
         return value
     rebuilt: dict[int, Expr] = {}
     keep: list[Expr] = []
-    stack: list[tuple[Expr, bool]] = [(value, False)]
+    stack: list[tuple[Expr, bool, frozenset[str]]] = [(value, False, kept)]
     while stack:
-        node, ready = stack.pop()
+        node, ready, kept = stack.pop()
         if id(node) in rebuilt:
             continue
         if not ready and node.depth > 1:
-            stack.append((node, True))
-            stack.extend((c, False) for c in node.children)
+            stack.append((node, True, kept))
+            bound = {i.name for i in node.indices} if isinstance(node, Reduced) else set()
+            stack.extend((c, False, kept | bound) for c in node.children)
             continue
         new = node
         if node.children and not isinstance(node, Element | RandomField):

@@ -1,7 +1,7 @@
 """The chain rule inside one expression: what each leaf of it gets of an adjoint.
 
-`contributions(e, seed, ...)` pushes the adjoint `seed` of e down to the leaves, through the table of
-partials. Each contribution carries its guards apart from its value, so that they stay outermost:
+`contributions(e, seed, ...)` pushes the adjoint `seed` of e down to the leaves, through the table
+of partials. Each contribution carries its guards apart from its value, so that they stay outermost:
 a partial `where(x > 0, p, 0)` guards the whole contribution, and 0 * inf is never formed.
 """
 
@@ -12,7 +12,7 @@ from functools import cache
 from phistar.ir.build import apply, cast, const
 from phistar.ir.dtypes import DType, Weak
 from phistar.ir.primitives import Primitive
-from phistar.ir.program import Apply, Argument, Cast, Const, Expr, Load, Own
+from phistar.ir.program import Apply, Argument, Cast, Const, Expr, Own
 from phistar.ir.walk import nodes
 from phistar.transform.derivatives import PARTIALS
 from phistar.transform.inline import with_arguments
@@ -75,7 +75,7 @@ def contributions(
 
 
 def is_differentiable(e: Expr) -> bool:
-    return e.dtype is Weak.FLOAT or isinstance(e.dtype, DType) and e.dtype.is_float
+    return e.dtype is Weak.FLOAT or (isinstance(e.dtype, DType) and e.dtype.is_float)
 
 
 def strong(e: Expr) -> DType:

@@ -4,14 +4,15 @@
                                                         y.c1[b, j] += Σ_i x[b, i] * A[i, j]
                                                   ->    y[b, k] += Σ_j y.c1[b, j] * B[j, k]
 
-opt_einsum finds the order from the indices of the factors and their sizes. What can be summed inside
-one factor is summed there first. A literal factor, a sign and a divisor stay on the last sum.
+opt_einsum finds the order from the indices of the factors and their sizes. What can be summed
+inside one factor is summed there first. Literal factors, signs and divisors stay on the last sum.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from opt_einsum.paths import auto
+from opt_einsum.paths import auto  # type: ignore[import-untyped]
 
 from phistar.ir.build import apply, whole
 from phistar.ir.dtypes import DType
@@ -79,19 +80,24 @@ def split(e: Expr) -> Product:
     while stack:
         match stack.pop():
             case Apply(Primitive.NEG, (x,)):
-                wraps.append(lambda y: -y)
+                wraps.append(partial(apply, Primitive.NEG))
                 stack.append(x)
             case Apply(Primitive.MUL, (c, x)) if is_constant(c):
-                wraps.append(lambda y, c=c: c * y)
+                wraps.append(partial(apply, Primitive.MUL, c))
                 stack.append(x)
             case Apply(Primitive.MUL | Primitive.DIV as f, (x, c)) if is_constant(c):
-                wraps.append(lambda y, f=f, c=c: apply(f, y, c))
+                wraps.append(partial(then, f, c))
                 stack.append(x)
             case Apply(Primitive.MUL, (x, y)):
                 stack.extend((y, x))
             case factor:
                 factors.append(factor)
     return Product(tuple(factors), tuple(reversed(wraps)))
+
+
+def then(function: Primitive, c: Expr, e: Expr) -> Expr:
+    """function(e, c)."""
+    return apply(function, e, c)
 
 
 def times(factors: Sequence[Expr]) -> Expr:
@@ -158,7 +164,8 @@ class Contraction:
         """Which factors to multiply, step by step; results go to the end of the list."""
         symbols = {i: chr(n) for n, i in enumerate(all_indices(self.assign), 0x100)}
         inputs = [frozenset(symbols[i] for i in self.loops(f)) for f in factors]
-        output = frozenset(symbols[i] for i in target_indices(self.assign)) & frozenset().union(*inputs)
+        left = target_indices(self.assign)
+        output = frozenset(symbols[i] for i in left if i in self.indices(factors))
         sizes = {symbol: i.size for i, symbol in symbols.items()}
         return [tuple(step) for step in auto(inputs, output, sizes)]
 

@@ -128,6 +128,6 @@ class Apart:
         """An input like the tensor; only the first one has its name."""
         name = tensor.name
         if name in self.used or name == self.target:
-            name = self.names.fresh(f"{name}'")
+            name = self.names.fresh(f"{name}.again")
         self.used.add(name)
         return replace(tensor, name=name, kind=Kind.INPUT)

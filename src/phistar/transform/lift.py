@@ -175,7 +175,7 @@ class Lifter:
         match e:
             case Apply(Primitive.MUL | Primitive.NEG):
                 return rebuild(e, lambda x: self.named_factors(x, loops, place))
-            case Apply(Primitive.DIV as f, (x, divisor)) if is_constant(divisor):
+            case Apply(Primitive.DIV, (x, divisor)) if is_constant(divisor):
                 return replace(e, args=(self.named_factors(x, loops, place), divisor))
         if is_plain(e) or loops <= set(free_indices(e)):
             return e

@@ -53,13 +53,18 @@ class Reuser:
 
     writers: Counter[Tensor]
     outputs: frozenset[Tensor]
-    same: dict[Tensor, Tensor] = field(default_factory=dict)  # a tensor, and the one that replaces it
+    same: dict[Tensor, Tensor] = field(
+        default_factory=dict
+    )  # a tensor, and the one that replaces it
     defined: dict[Hashable, Tensor] = field(default_factory=dict)
     versions: Counter[Tensor] = field(default_factory=Counter)  # how often it was assigned by now
     read: set[Tensor] = field(default_factory=set)
 
     def statements(
-        self, statements: tuple[Statement, ...], scans: tuple[Index, ...], place: tuple[int, ...] = ()
+        self,
+        statements: tuple[Statement, ...],
+        scans: tuple[Index, ...],
+        place: tuple[int, ...] = (),
     ) -> tuple[Statement, ...]:
         """The statements without repetitions; `place` tells bodies of different scans apart."""
         out: list[Statement] = []

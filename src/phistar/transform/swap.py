@@ -363,7 +363,7 @@ def reached(statements: tuple[Statement, ...], wrt: Iterable[Tensor]) -> set[Ten
 
 
 def defined_once(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps, simplified, with = for += where a tensor gets its value from one pointwise statement."""
+    """The steps, simplified, with = for += where one pointwise statement gives the whole tensor."""
     writers = Counter(targets([s for _, backward in steps for s in backward]))
     return tuple(
         (s, simplify_statements(with_definitions(backward, writers, ()))) for s, backward in steps

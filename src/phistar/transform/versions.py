@@ -4,9 +4,9 @@
     L = Σ_i W[i] ** 2       ->    L = Σ_i W.next[i] ** 2
                                   W[i] = W.next[i]
 
-An update that no later equation reads stays as it is and moves to the end, with the commits. A value
-that is added to after it was read is named `T.before` up to there. Tensors that are updated inside a
-scan stay as they are.
+An update that no later equation reads stays as it is and moves to the end, with the commits. A
+value that is added to after it was read is named `T.before` up to there. Tensors that are updated
+inside a scan stay as they are.
 """
 
 from collections.abc import Iterable

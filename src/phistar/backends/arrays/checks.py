@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from phistar.backends.arrays.labelled import Axes
 from phistar.backends.contract import out_of_range
 from phistar.errors import IndexRangeError

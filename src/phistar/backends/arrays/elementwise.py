@@ -79,7 +79,7 @@ def rules(xp: Any, erf: Rule, erfc: Rule) -> dict[P, Rule]:
         P.ELU:           lambda x, alpha: where(x > 0, x, alpha * expm1(minimum(x, 0))),
         P.SELU:          selu,
         P.CELU:          lambda x, alpha: where(x > 0, x, alpha * expm1(minimum(x, 0) / alpha)),
-        P.GELU:          lambda x: x * (0.5 * erfc(-SQRT_HALF * x)),
+        P.GELU:          lambda x: x * (0.5 * (1 + erf(SQRT_HALF * x))),
         P.GELU_TANH:     gelu_tanh,
         P.SILU:          lambda x: x * sigmoid(x),
         P.MISH:          lambda x: x * tanh(softplus(x)),

@@ -6,6 +6,7 @@ Both branches of a `where` are computed, each under its guard: what is not chose
 from collections.abc import Sequence
 
 import numpy as np
+
 from phistar.backends.arrays.elementwise import HALVES, Rule, wide
 from phistar.backends.arrays.labelled import Array, Axes, Env, Node, Run, aligned, extent, merged
 from phistar.backends.arrays.loads import lower_load

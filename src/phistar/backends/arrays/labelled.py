@@ -16,8 +16,18 @@ Env: TypeAlias = list[Any]
 Run: TypeAlias = Callable[[Env], Array]
 Axes: TypeAlias = tuple[Index, ...]
 Change: TypeAlias = Callable[[Env, Array], Array]
+Term: TypeAlias = tuple[Index, int]
 
 SEED, STEP, FLAGS, FIRST_FREE = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The array behind sliding windows: each axis is an index, or is slid over by several: position
+    0 + sum of step * index, for terms (index, step)."""
+
+    run: Run
+    axes: tuple[Index | tuple[Term, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,8 @@ class Node:
     """An array for each environment. Its axes are in the order in which they lie in memory.
 
     `fresh` says that the array is nobody else's and may be overwritten; `constant` that it does
-    not depend on the environment; `text` says in a few words what is computed.
+    not depend on the environment; `windows` is set if the array is seen through windows; `text`
+    says in a few words what is computed.
     """
 
     run: Run
@@ -33,6 +44,7 @@ class Node:
     fresh: bool = False
     constant: bool = False
     text: str = ""
+    windows: Windows | None = None
 
 
 class Slots:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from phistar.backends.arrays.labelled import Env, Slots
+from phistar.backends.arrays.labelled import Env, Slots, Term
 from phistar.ir.program import Affine, Atom, Index, Quotient
 from phistar.ir.walk import affine_indices
-
-Term = tuple[Index, int]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ read through index arrays: gathers, quotients, remainders and diagonals.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from phistar.backends.arrays.labelled import (
     Axes,
@@ -14,6 +16,8 @@ from phistar.backends.arrays.labelled import (
     Env,
     Node,
     Run,
+    Term,
+    Windows,
     aligned,
     compose,
     merged,
@@ -26,6 +30,10 @@ from phistar.ir.build import settled
 from phistar.ir.primitives import Primitive
 from phistar.ir.program import Affine, Expr, Index, Load, Pad, Tensor
 from phistar.ir.walk import affine_bounds, subscript_indices, subscript_value
+
+# What an axis of an array on its way is: an index, the number of an axis that index arrays will
+# read, or the terms of the windows that slide over it.
+Side: TypeAlias = Index | int | tuple[Term, ...]
 
 
 @dataclass(frozen=True)
@@ -44,16 +52,18 @@ def lower_load(load: Load, scope: Scope) -> Node:
     """The array of everything a load reads."""
     axes = plan_axes(load, scope.scans)
     slot = scope.slots[load.tensor]
-    changes = [*padding(axes, load.tensor, scope.arrays)]
-    sliced, held, text = slicing(axes, scope)
-    changes += sliced
+    changes, layout = slicing(axes, scope)
+    changes = [*padding(axes, load.tensor, scope.arrays), *changes]
+    opened, held = opening(layout, scope.arrays)
     grids = [(n, held.index(n), axis) for n, axis in enumerate(axes) if axis.line is None]
+    behind = compose(lambda env: env[slot], changes)
     if not grids:
-        run = compose(lambda env: env[slot], changes)
-        return Node(run, tuple(i for i in held if isinstance(i, Index)), text=text)
+        windows = Windows(behind, only_sides(layout)) if opened else None
+        text = "windows" if opened else ""
+        return Node(compose(behind, opened), only_indices(held), text=text, windows=windows)
     indexed = [(at, grid(load, n, axis, scope)) for n, at, axis in grids]
     change, left = gathering(indexed, held, scope.order)
-    run = compose(lambda env: env[slot], [*changes, change])
+    run = compose(behind, [*opened, change])
     return Node(run, left, fresh=True, text=f"gather {names(left)}")
 
 
@@ -115,40 +125,50 @@ def padding(axes: list[Axis], tensor: Tensor, arrays: Arrays) -> list[Change]:
     ]
 
 
-def slicing(axes: list[Axis], scope: Scope) -> tuple[list[Change], list[Index | int], str]:
-    """The changes that do the lines, and what the axes are afterwards: an index, or the number of
-    the axis where an index array has yet to be used."""
+def slicing(axes: list[Axis], scope: Scope) -> tuple[list[Change], list[Side]]:
+    """The slices and splits, and what the axes are afterwards."""
     parts = [part(axis, scope) for axis in axes]
     changes: list[Change] = []
     if not all(p.is_whole(a.length) for p, a in zip(parts, axes, strict=True)):
         changes.append(scope.arrays.select(parts))
-    kept = [n for n, p in enumerate(parts) if p.count is not None]
-    held: list[Index | int] = []
-    splits: list[int] = []
-    windowed: list[tuple[int, Line]] = []
-    for n in kept:
-        placed = axes[n].line
-        count = parts[n].count
-        assert count is not None
-        if placed is None or len(placed.terms) == 1:
-            held.append(n if placed is None else placed.terms[0][0])
-            splits.append(count)
-        elif (group := grouped(placed.terms)) is not None:
-            held.extend(index for index, _ in group)
-            splits.extend(index.size for index, _ in group)
+    layout: list[Side] = []
+    shape: list[int] = []
+    for n, p in enumerate(parts):
+        if p.count is not None:
+            new = sides(n, axes[n].line)
+            layout += new
+            shape += [p.count] if len(new) == 1 else [i.size for i in only_indices(new)]
+    if len(shape) > sum(p.count is not None for p in parts):
+        final = tuple(shape)
+        changes.append(lambda env, array: array.reshape(final))
+    return changes, layout
+
+
+def sides(n: int, placed: Line | None) -> list[Side]:
+    """What an axis is once it is sliced: itself, an index, a group's indices, or windows."""
+    if placed is None:
+        return [n]
+    if len(placed.terms) == 1:
+        return [placed.terms[0][0]]
+    group = grouped(placed.terms)
+    if group is not None:
+        return [index for index, _ in group]
+    return [tuple(sorted(placed.terms, key=lambda term: term[0].size))]
+
+
+def opening(layout: list[Side], arrays: Arrays) -> tuple[list[Change], list[Side]]:
+    """The changes that open windows, and the axes afterwards. In a window the short index comes
+    first: copies then move long runs."""
+    changes: list[Change] = []
+    held: list[Side] = []
+    for side in layout:
+        if isinstance(side, tuple):
+            sizes, steps = tuple(i.size for i, _ in side), tuple(step for _, step in side)
+            changes.append(arrays.windows(len(held), sizes, steps))
+            held += [index for index, _ in side]
         else:
-            windowed.append((len(held), placed))
-            held.extend(index for index, _ in window_order(placed))
-            splits.append(count)
-    if len(splits) > len(kept):
-        shape = tuple(splits)
-        changes.append(lambda env, array: array.reshape(shape))
-    for n, (at, placed) in reversed(list(enumerate(windowed))):
-        before = sum(len(other.terms) - 1 for _, other in windowed[:n])
-        terms = window_order(placed)
-        sizes, steps = tuple(i.size for i, _ in terms), tuple(step for _, step in terms)
-        changes.append(scope.arrays.windows(at - before, sizes, steps))
-    return changes, held, "windows" if windowed else ""
+            held.append(side)
+    return changes, held
 
 
 def part(axis: Axis, scope: Scope) -> Part:
@@ -170,11 +190,6 @@ def part(axis: Axis, scope: Scope) -> Part:
         return Part(placed.offset, size, group[-1][1], moving)
     low, high = affine_bounds(Affine(placed.terms, placed.offset))
     return Part(low, high - low + 1, 1, moving)
-
-
-def window_order(placed: Line) -> list[tuple[Index, int]]:
-    """The short index first: copies then move long runs."""
-    return sorted(placed.terms, key=lambda term: term[0].size)
 
 
 # Index arrays -------------------------------------------------------------------------------------
@@ -238,9 +253,7 @@ def guards(scope: Scope) -> Node | None:
     return Node(lambda env: both(one(env), two(env)), axes, fresh=True)
 
 
-def gathering(
-    grids: list[tuple[int, Node]], held: list[Index | int], order: Axes
-) -> tuple[Change, Axes]:
+def gathering(grids: list[tuple[int, Node]], held: list[Side], order: Axes) -> tuple[Change, Axes]:
     """The change that uses index arrays at some axes, and the axes afterwards."""
     if len(grids) == 1:
         at, node = grids[0]
@@ -265,6 +278,11 @@ def gathering(
     return change, only_indices((*front, *union, *rest))
 
 
-def only_indices(axes: tuple[Index | int, ...]) -> Axes:
-    assert all(isinstance(i, Index) for i in axes)
+def only_indices(sides: Iterable[Side]) -> Axes:
+    axes = tuple(sides)
+    assert all(isinstance(side, Index) for side in axes)
     return axes  # type: ignore[return-value]
+
+
+def only_sides(sides: Iterable[Side]) -> tuple[Index | tuple[Term, ...], ...]:
+    return tuple(side for side in sides if not isinstance(side, int))

@@ -12,6 +12,7 @@ innermost in memory, so that a plain array is never copied and windows are copie
 from collections.abc import Callable
 
 import numpy as np
+
 from phistar.backends.arrays.elementwise import HALVES
 from phistar.backends.arrays.labelled import Array, Axes, extent, names
 from phistar.backends.arrays.namespace import Contraction

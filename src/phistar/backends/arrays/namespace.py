@@ -11,7 +11,15 @@ from typing import Any
 
 from phistar.backends.arrays.checks import Site
 from phistar.backends.arrays.elementwise import Rule
-from phistar.backends.arrays.labelled import Array, Axes, Change, Env, Node, Run
+from phistar.backends.arrays.labelled import (
+    Array,
+    Axes,
+    Change,
+    Env,
+    Node,
+    Run,
+    Term,
+)
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive
 from phistar.ir.program import Index, Random
@@ -90,6 +98,19 @@ class Arrays(ABC):
     @abstractmethod
     def contraction(self, a: Axes, b: Axes, kept: Axes, dtype: DType) -> Contraction:
         """The sum of a * b over the indices that are not kept."""
+
+    def convolution(self, x: Node, f: Node, kept: Axes, dtype: DType) -> Node | None:
+        """The sum of x * f over the indices that are not kept, x being seen through windows; None
+        if the library has nothing better than opening them."""
+        return None
+
+    def transposed(
+        self, g: Node, f: Node, slides: Sequence[tuple[Term, Term]], kept: Axes, dtype: DType
+    ) -> tuple[Node, Axes] | None:
+        """The sum of g * f onto positions step * p + reach * r, p being an index of g and r one of
+        f, for slides ((p, step), (r, reach)); with new indices for the positions. None if the
+        library has nothing better than slices."""
+        return None
 
     @abstractmethod
     def running(

@@ -7,18 +7,19 @@ work. `compile(program).plan` says which operation each statement became.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-import numpy as np
 from phistar.backends.arrays.checks import Site
 from phistar.backends.arrays.elementwise import HALVES, Rule, integer_rules, rules
+from phistar.backends.arrays.erf import erf
 from phistar.backends.arrays.labelled import SEED, STEP, Array, Axes, Change, Env, Run
 from phistar.backends.arrays.lowering import Plan, lower_program
 from phistar.backends.arrays.matmul import contraction
 from phistar.backends.arrays.namespace import Arrays, Contraction, Part, Store
 from phistar.backends.arrays.random import numbers, positions
 from phistar.backends.philox import MASK, split_seed
-from phistar.backends.special import erf, erfc
+from phistar.backends.special import erfc
 from phistar.ir.build import strong
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
@@ -62,7 +63,7 @@ class Compiled:
         with np.errstate(all="ignore"):
             for run in self._plan.steps:
                 run(env)
-        return {name: env[place] for name, place in self._results}
+        return {name: in_order(env[place]) for name, place in self._results}
 
 
 class NumpyArrays(Arrays):
@@ -282,6 +283,11 @@ class NumpyArrays(Arrays):
         return run
 
 
+def in_order(array: Array) -> Array:
+    """The array with its elements in row-major order."""
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
 def basic(part: Part, moved: int) -> int | slice:
     """A part as NumPy's own subscript."""
     start = part.start + moved
@@ -293,10 +299,11 @@ def basic(part: Part, moved: int) -> int | slice:
 
 def moving_key(parts: Sequence[Part]) -> Callable[[Env], tuple[Any, ...]]:
     """The subscripts while the program runs; they end in `...`, so that they make a view."""
-    key: list[Any] = [basic(part, 0) for part in parts] + [...]
+    fixed: list[Any] = [basic(part, 0) for part in parts] + [...]
     moving = [(n, part, part.moving) for n, part in enumerate(parts) if part.moving]
 
     def keyed(env: Env) -> tuple[Any, ...]:
+        key = fixed.copy()
         for n, part, number in moving:
             key[n] = basic(part, number(env))
         return tuple(key)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
 from phistar.backends import philox
 from phistar.backends.arrays.labelled import Array, Axes, Env
 from phistar.ir.build import strong

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
 from phistar.backends.arrays.expressions import elementwise
 from phistar.backends.arrays.labelled import (
     Array,

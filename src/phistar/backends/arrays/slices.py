@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from phistar.backends.arrays.labelled import Array, Axes, Env, Node, Run, aligned, extent
-from phistar.backends.arrays.lines import Line, Term, grouped, line, moving_number
+from phistar.backends.arrays.labelled import Array, Axes, Env, Node, Run, Term, aligned, extent
+from phistar.backends.arrays.lines import Line, grouped, line, moving_number
 from phistar.backends.arrays.namespace import Part
 from phistar.backends.arrays.scope import Scope
 from phistar.ir.primitives import Op

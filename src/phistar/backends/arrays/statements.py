@@ -10,6 +10,7 @@ from phistar.backends.arrays.reductions import chosen, extreme, guarded, identit
 from phistar.backends.arrays.scope import Scope
 from phistar.backends.arrays.slices import Step, places, slice_store
 from phistar.backends.arrays.splitting import split_indices
+from phistar.backends.arrays.spreading import spread_product
 from phistar.backends.arrays.stores import element_store, whole_order, whole_store, whole_value
 from phistar.backends.arrays.sums import total
 from phistar.backends.arrays.unrolling import unrolled
@@ -40,7 +41,11 @@ def lower_piece(a: Assign, scans: Axes, state: State) -> tuple[Step, str]:
     """An assignment as one step, and what it is in words."""
     order = tuple(index for index in all_indices(a) if index not in scans)
     scope = Scope(state.arrays, state.slots, state.sites, lower, a, order, scans)
-    node = value_of(a, scope)
+    spread = spread_product(a, scope)
+    if spread is not None:
+        a, node, scope = spread
+    else:
+        node = value_of(a, scope)
     step, how = store_of(a, node, scope, state)
     return step, ", ".join(filter(None, (node.text, how))) or "copy"
 

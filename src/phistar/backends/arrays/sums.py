@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+
 from phistar.backends.arrays.expressions import elementwise
 from phistar.backends.arrays.labelled import Axes, Node, aligned, extent, names
 from phistar.backends.arrays.namespace import constant
@@ -174,6 +175,11 @@ def pair(a: Node, b: Node, over: Axes, rest: list[Node], scope: Scope) -> Node:
         return replace(both, text=f"{a.text or b.text} outer product".strip())
     kept = tuple(i for i in scope.order if i not in done and (i in a.axes or i in b.axes))
     dtype = scope.statement.target.dtype
+    for x, f in ((a, b), (b, a)):
+        if x.windows is not None and f.windows is None:
+            node = scope.arrays.convolution(x, f, kept, dtype)
+            if node is not None:
+                return node
     plan = scope.arrays.contraction(a.axes, b.axes, kept, dtype)
     run, left, right = plan.run, a.run, b.run
     text = "windows, " + plan.text if "windows" in (a.text, b.text) else plan.text

@@ -9,9 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from phistar.backends.arrays.checks import Site
+from phistar.backends.arrays.convolution import convolution, transposed
 from phistar.backends.arrays.elementwise import HALVES, Rule, integer_rules, rules
-from phistar.backends.arrays.labelled import FLAGS, SEED, STEP, Array, Axes, Change, Env, Run
+from phistar.backends.arrays.labelled import (
+    FLAGS,
+    SEED,
+    STEP,
+    Array,
+    Axes,
+    Change,
+    Env,
+    Node,
+    Run,
+    Term,
+)
 from phistar.backends.arrays.labelled import names as named
 from phistar.backends.arrays.lowering import Plan, lower_program
 from phistar.backends.arrays.namespace import Arrays, Contraction, Part, Store
@@ -100,7 +113,7 @@ class XlaArrays(Arrays):
     many_pieces = 64
 
     def __init__(self, jax: Any) -> None:
-        self.lax = jax.lax
+        self.jax, self.lax = jax, jax.lax
         self.xp = xp = jax.numpy
         special = jax.scipy.special
         self.functions = rules(xp, special.erf, special.erfc)
@@ -208,6 +221,14 @@ class XlaArrays(Arrays):
             return z.astype(kind)
 
         return Contraction(run, kept, f"contraction over {named(summed)}")
+
+    def convolution(self, x: Node, f: Node, kept: Axes, dtype: DType) -> Node | None:
+        return convolution(x, f, kept, dtype, self.jax)
+
+    def transposed(
+        self, g: Node, f: Node, slides: Sequence[tuple[Term, Term]], kept: Axes, dtype: DType
+    ) -> tuple[Node, Axes] | None:
+        return transposed(g, f, slides, kept, dtype, self.jax)
 
     def running(
         self, axis: int, backwards: bool, strict: bool, dtype: DType

@@ -1,0 +1,34 @@
+"""What an optimizer is: the states it keeps beside each parameter, and the equations of an update.
+
+    states(W)             {"m": ph.state(W.shape)}            kept, updated and saved with W
+    update(W, states, t)  states["m"][...] = 0.9 * states["m"][...] + W.grad[...]
+                          W[...] += -0.1 * states["m"][...]
+
+`W.grad` is the tensor that will hold the derivative of the loss; `...` stands for all axes of the
+parameter. The step t, an integer without axes, is 0 at the first update.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from phistar.errors import UsageError
+from phistar.language.tensors import Parameter, Tensor
+
+
+class Optimizer(Protocol):
+    """Anything with these two methods; they are called once for each parameter, not at each step."""
+
+    def states(self, parameter: Parameter) -> Mapping[str, Parameter]:
+        """The states kept beside a parameter: `ph.state(parameter.shape)`, by name."""
+
+    def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
+        """Write the equations of one update."""
+
+
+def positive(what: str, number: Any) -> float:
+    """number, if it is finite and greater than 0; else UsageError."""
+    plain = isinstance(number, int | float) and not isinstance(number, bool)
+    if not plain or not math.isfinite(number) or number <= 0:
+        raise UsageError(f"{what} must be a positive number, not {number!r}")
+    return float(number)

@@ -1,0 +1,74 @@
+"""The pipeline as a whole: every pass keeps the value, and every backend can be named."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phistar.compiler import LOWERING, compile, default_backend, differentiate, lower, run_passes
+from phistar.errors import BackendError
+
+sys.path.insert(0, str(Path(__file__).parent / "transform"))
+from cases import run
+from models import MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_pass_keeps_the_value_of_forward_and_backward(name, monkeypatch):
+    monkeypatch.setenv("PHISTAR_CHECK", "1")
+    p, values = MODELS[name]()
+    p = differentiate(p, p.outputs[0], [t for t in p.inputs if t.dtype.is_float]).program
+    expected = run(p, values)
+    for step in LOWERING:
+        p = run_passes(p, [step])
+        found = run(p, values)
+        assert found.keys() == expected.keys()
+        for output in expected:
+            np.testing.assert_allclose(
+                found[output], expected[output], rtol=1e-10, atol=1e-13, err_msg=step.__name__
+            )
+
+
+def test_lower_twice_is_lower_once():
+    p, _ = MODELS["mlp"]()
+    assert lower(lower(p)) == lower(p)
+
+
+def test_the_default_backend(monkeypatch):
+    monkeypatch.delenv("PHISTAR_BACKEND", raising=False)
+    assert default_backend() == "numpy"
+    monkeypatch.setenv("PHISTAR_BACKEND", "reference")
+    assert default_backend() == "reference"
+
+
+def test_an_unknown_backend():
+    p, _ = MODELS["mlp"]()
+    with pytest.raises(BackendError, match="there is no backend 'abacus'; the backends are ref"):
+        compile(p, "abacus")
+
+
+def test_compile_runs_the_lowered_program():
+    p, values = MODELS["mlp"]()
+    found = compile(p, "reference")(values)
+    np.testing.assert_allclose(found["L"], run(p, values)["L"], rtol=1e-12)
+
+
+def test_a_deep_program_is_no_trouble():
+    from cases import define, f, given, program, tensor
+
+    from phistar.ir.build import load
+
+    x = given("x")
+    last, statements = x, []
+    for n in range(3000):
+        new = tensor(f"x{n}")
+        statements.append(define(new, (), f("sin", load(last)) + load(x)))
+        last = new
+    p = program(*statements)
+    result = differentiate(p, last, [x])
+    found = run(lower(result.program), {"x": np.array(0.3)})
+    value, slope = 0.3, 1.0
+    for _ in range(3000):
+        value, slope = np.sin(value) + 0.3, np.cos(value) * slope + 1
+    np.testing.assert_allclose(found["x.grad"], slope, rtol=1e-10)
