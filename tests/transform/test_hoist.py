@@ -88,8 +88,9 @@ def test_earlier_steps_are_complete_later_ones_are_not():
     assert "scan" not in hoisted(*body, backwards=True)
 
 
-def test_a_position_among_the_steps_so_far_stays():
+def test_what_each_step_overwrites_stays():
     best = tensor("best")
     largest = reduction(Reduction.MAX, i, load(x, 0, t, i))
-    text = hoisted(define(best, (), largest))
-    assert text.startswith("scan t:")
+    assert hoisted(define(best, (), largest)) == (
+        "best.max[t] max= max[i](x[0, t, i])\nscan t:\n    best = best.max[t]"
+    )

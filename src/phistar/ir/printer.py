@@ -102,6 +102,8 @@ def print_apply(e: Apply, context: int) -> str:
     if function is Primitive.POW:
         text = f"{print_expr(args[0], ATOM)} ** {print_expr(args[1], UNARY)}"
         return parenthesize(text, POWER, context)
+    if function is Primitive.NEG and isinstance(args[0], Const) and args[0].value >= 0:
+        return parenthesize(f"-({print_expr(args[0])})", UNARY, context)  # -1 is a literal
     if isinstance(function, Primitive) and function in PREFIX:
         text = f"{PREFIX[function]}{print_expr(args[0], UNARY)}"
         return parenthesize(text, UNARY, context)

@@ -126,6 +126,8 @@ def _free(e: Expr) -> Iterator[Index]:
             bound = set() if e.reduction.keeps_indices else set(e.indices)
             for child in children(e):
                 yield from (i for i in _free(child) if i not in bound)
+            if e.reduction.keeps_indices:
+                yield from e.indices  # free even where the body does not mention them
         case _:
             for child in children(e):
                 yield from _free(child)

@@ -1,7 +1,8 @@
 """One assignment as a program of its own, with its backward program.
 
-    h[b, t, j] = tanh(h[b, t - 1, j] * w[j])   in a scan over t: every load becomes an input that can
-                                               be moved alone, the target the output, and t an index
+    h[b, t, j] = tanh(h[b, t - 1, j] * w[j])      in a scan over t: every load becomes an input that
+                                                  can be moved alone, the target the output, and
+                                                  t an ordinary index
 
 Each distinct load of a float tensor gets a tensor of its own, also where one tensor is loaded twice
 or is the target; what stands in a stop_gradient is apart from what stands outside.

@@ -154,7 +154,7 @@ def axis_of(a: Assign, axes: Mapping[Tensor, Axis]) -> Axis | None:
 
 
 def candidates(seen: Iterable[Load], axes: Mapping[Tensor, Axis]) -> tuple[set[Index], bool, bool]:
-    """The indices that subscript batch axes, whether nothing else does, and whether any is hidden."""
+    """The indices that subscript batch axes, whether nothing else does, whether any is hidden."""
     indices: set[Index] = set()
     clear, hidden = True, False
     for load in seen:

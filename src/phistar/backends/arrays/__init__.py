@@ -1,1 +1,1 @@
-"""TODO."""
+"""The array backends: one lowering to array operations, for NumPy and for JAX."""

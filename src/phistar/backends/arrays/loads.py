@@ -64,7 +64,8 @@ def lower_load(load: Load, scope: Scope) -> Node:
     indexed = [(at, grid(load, n, axis, scope)) for n, at, axis in grids]
     change, left = gathering(indexed, held, scope.order)
     run = compose(behind, [*opened, change])
-    return Node(run, left, fresh=True, text=f"gather {names(left)}")
+    copies = any(node.axes for _, node in indexed)  # NumPy gives a view for numbers alone
+    return Node(run, left, fresh=copies, text=f"gather {names(left)}")
 
 
 # Which axes are lines -----------------------------------------------------------------------------

@@ -242,7 +242,7 @@ class NumpyArrays(Arrays):
             at: Array = 0
             for n, run in grids:
                 at = at + run(env) * strides[n]
-            at = np.asarray(at).reshape(*np.shape(at), *[1] * len(others))
+            at = np.asarray(at).reshape((*np.shape(at), *[1] * len(others)))
             for n, axis in enumerate(others):
                 along = [-1 if m == n else 1 for m in range(len(others))]
                 at = at + (np.arange(shape[axis]) * strides[axis]).reshape(along)

@@ -15,7 +15,7 @@ from phistar.backends.arrays.stores import element_store, whole_order, whole_sto
 from phistar.backends.arrays.sums import total
 from phistar.backends.arrays.unrolling import unrolled
 from phistar.ir.primitives import Op, Primitive
-from phistar.ir.program import Assign, Kind, Tensor
+from phistar.ir.program import Assign, Expr, Kind, Tensor
 from phistar.ir.walk import all_indices, read_tensors, reads
 
 
@@ -75,6 +75,8 @@ def store_of(a: Assign, node: Node, scope: Scope, state: State) -> tuple[Step, s
     op = Op.SET if finds else a.op
     condition = None if finds or op is not Op.SET else a.condition
     untouched = tensor.kind is Kind.VALUE and tensor not in state.made
+    if finds and a.condition is not None and not untouched:
+        node = kept_where_none(a, node, scope)
     if order is not None and condition is not None and untouched:
         node = chosen(condition, node, identity(Op.SET, tensor.dtype), scope)
     if order is not None and (untouched or (op is Op.SET and condition is None)):
@@ -82,7 +84,7 @@ def store_of(a: Assign, node: Node, scope: Scope, state: State) -> tuple[Step, s
         return becoming(tensor, whole_value(node, order, tensor, scope), scope), ""
     take_over(tensor, state)
     if condition is not None:
-        node = kept_where_false(a, node, scope)
+        node = kept_where_false(condition, node, scope)
     if order is not None:
         return whole_store(node, order, tensor, op, scope), "in place"
     if not node.fresh and tensor in {load.tensor for load in reads(a)}:
@@ -103,11 +105,28 @@ def becoming(tensor: Tensor, value: Callable[[Env], object], scope: Scope) -> St
     return become
 
 
-def kept_where_false(a: Assign, node: Node, scope: Scope) -> Node:
+def kept_where_false(condition: Expr, node: Node, scope: Scope) -> Node:
     """The value, or what the target holds where the condition is false."""
+    return either(scope.lower(condition), node, scope)
+
+
+def kept_where_none(a: Assign, node: Node, scope: Scope) -> Node:
+    """The value, or what the target holds where no setting fulfils the condition."""
     assert a.condition is not None
+    some = scope.lower(a.condition)
+    reduced = tuple(n for n, index in enumerate(some.axes) if index in a.over)
+    if reduced:
+        run, xp = some.run, scope.arrays.xp
+        kept = tuple(index for index in some.axes if index not in a.over)
+        some = Node(lambda env: xp.any(run(env), axis=reduced), kept)
+    return either(some, node, scope)
+
+
+def either(choice: Node, node: Node, scope: Scope) -> Node:
+    """node where the choice is true, else what the target holds."""
     where = scope.arrays.functions[Primitive.WHERE]
-    return elementwise(where, (scope.lower(a.condition), node, scope.lower(a.target)), scope)
+    old = scope.lower(scope.statement.target)
+    return elementwise(where, (choice, node, old), scope)
 
 
 def copied(node: Node, scope: Scope) -> Node:

@@ -1,0 +1,50 @@
+"""A loss that keeps its batch index is averaged over it: gradients then carry the lecture's 1/B."""
+
+from typing import Any
+
+from phistar.errors import ExpressionError
+from phistar.language.expression import Element, Expr, Index, lift
+from phistar.language.reductions import mean
+from phistar.language.tensors import Tensor
+
+
+def average(returned: Any, size: int, name: str, what: str) -> Tensor:
+    """What a loss or a metric returned, as a number: averaged over its batch index if it keeps one.
+
+    Raises ExpressionError if it keeps another index, or several.
+    """
+    e = as_expression(returned)
+    kept = e.open
+    if len(kept) > 1:
+        raise ExpressionError(
+            f"{what} keeps the indices {', '.join(i.name for i in kept)}: only the batch index is "
+            f"averaged; reduce the others, ph.mean[{kept[-1].name}](...)"
+        )
+    made = Tensor(name)
+    made[()] = mean[kept](e) if kept else e
+    if kept and ranges(made)[kept[0].name] != size:
+        raise ExpressionError(
+            f"{what} keeps the index {kept[0].name}, which runs to {ranges(made)[kept[0].name]}; "
+            f"the batch has {size} examples: reduce it, ph.mean[{kept[0].name}](...)"
+        )
+    return made
+
+
+def as_expression(returned: Any) -> Expr:
+    """A tensor with axes as the expression of its elements; everything else as it is."""
+    if isinstance(returned, Tensor) and returned.rank:
+        return Element(returned, axes_of(returned))
+    return lift(returned)
+
+
+def axes_of(tensor: Tensor) -> tuple[Index, ...]:
+    """An index for each axis, named as the equations named it."""
+    names: list[str] = []
+    for n, name in enumerate(tensor.definition.index_names):
+        names.append(name if name and name not in names else f"i{n + 1}")
+    return tuple(Index(name) for name in names)
+
+
+def ranges(tensor: Tensor) -> dict[str, int]:
+    """How far each index of a tensor's last equation runs."""
+    return {i.name: n for i, n in tensor.definition.equations[-1].sizes.items()}

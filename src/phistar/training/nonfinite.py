@@ -1,0 +1,115 @@
+"""When a loss is not finite: run that step again, keeping every tensor, and name what went wrong.
+
+The first statement whose result is not finite though all it read was is the one that made the NaN.
+If the parameters were not finite already, that statement is in the step before.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from phistar import compiler
+from phistar.errors import NotFiniteError
+from phistar.ir.printer import print_statement
+from phistar.ir.program import Assign, Const, Tensor
+from phistar.ir.walk import flat, nodes, reads
+from phistar.training.algorithm import Algorithm, Values, inputs_of
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """All that a step depends on. rows: which examples the minibatch has."""
+
+    values: Values
+    columns: Mapping[str, Array]
+    rows: Array
+    seed: int
+    number: int
+
+
+def refuse_not_finite(
+    algorithm: Algorithm, loss: float, epoch: int, before: Moment | None, now: Moment
+) -> NoReturn:
+    """Raises NotFiniteError: which epoch and step, and what made the loss so."""
+    what = f"the loss is {loss} at epoch {epoch + 1}, step {now.number + 1}"
+    reason = bad_column(algorithm, now) or bad_statement(algorithm, now)
+    if reason is None and before is not None:
+        reason = bad_statement(algorithm, before)
+        what += f"; the update of step {now.number} was not finite"
+    raise NotFiniteError(f"{what}\n{reason or '  a parameter was not finite at the start'}")
+
+
+def bad_column(algorithm: Algorithm, now: Moment) -> str | None:
+    """The first column of the minibatch that is not finite."""
+    step, _ = algorithm.step_for(len(now.rows))
+    for symbol in step.columns.values():
+        array = now.columns[symbol.name]
+        bad = ~np.isfinite(array)
+        if bad.any():
+            at = tuple(int(n) for n in np.argwhere(bad)[0])
+            where = ", ".join(str(n) for n in (int(now.rows[at[0]]), *at[1:]))
+            return f"  the data is not finite: {symbol.name}[{where}] is {array[at]}"
+    return None
+
+
+def bad_statement(algorithm: Algorithm, moment: Moment) -> str | None:
+    """The first statement that made something not finite; None if its inputs were so already."""
+    step, _ = algorithm.step_for(len(moment.rows))
+    known = inputs_of(step, moment.values, moment.columns, moment.number)
+    if not all(np.isfinite(array).all() for array in known.values()):
+        return None
+    statements = tuple(flat(step.program.statements))
+    everything = replace(step.program, outputs=tuple(dict.fromkeys(targets(statements))))
+    results = compiler.compile(everything, algorithm.backend)(known, moment.seed, moment.number)
+    found = first_not_finite(statements, known, results)
+    if found is None:
+        return None
+    place = f"          {Path(found.origin.file).name}:{found.origin.line}" if found.origin else ""
+    return (
+        f"  {print_statement(found)}{place}\n"
+        f"  is the first statement whose result is not finite: "
+        f"{first_element(found.target.tensor, results[found.target.tensor.name])}"
+    )
+
+
+def targets(statements: tuple[Assign, ...]) -> Iterator[Tensor]:
+    return (a.target.tensor for a in statements)
+
+
+def first_not_finite(
+    statements: tuple[Assign, ...], known: Mapping[str, Array], results: Mapping[str, Array]
+) -> Assign | None:
+    """The first statement with a result that is not finite, of finite reads if there is one.
+
+    A mask with an infinity of its own, where(u <= t, s[t, u], -inf), is not to blame.
+    """
+    now = dict(known)
+    later: Assign | None = None
+    for a in statements:
+        tensor = a.target.tensor
+        read = [now[load.tensor.name] for load in reads(a) if load.tensor.name in now]
+        now[tensor.name] = results[tensor.name]
+        if np.isfinite(now[tensor.name]).all() or has_infinity(a):
+            continue
+        if all(np.isfinite(array).all() for array in read):
+            return a
+        later = later or a
+    return later
+
+
+def has_infinity(a: Assign) -> bool:
+    """Whether the user wrote an infinity into this statement."""
+    return any(isinstance(e, Const) and not np.isfinite(e.value) for e in nodes(a.value))
+
+
+def first_element(tensor: Tensor, array: Array) -> str:
+    """h[3, 7] is nan"""
+    at = tuple(int(n) for n in np.argwhere(~np.isfinite(array))[0])
+    low = [-tensor.bounds(axis)[0] for axis in range(len(at))]
+    subscripts = ", ".join(str(n - m) for n, m in zip(at, low, strict=True))
+    return f"{tensor.name}{f'[{subscripts}]' if at else ''} is {array[at]}"
