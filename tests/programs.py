@@ -13,7 +13,7 @@ from random import Random as Dice
 import numpy as np
 
 from phistar.ir.build import apply, cast, const, index_value, load, reduce, settle, whole
-from phistar.ir.dtypes import DType
+from phistar.ir.dtypes import DType, Weak
 from phistar.ir.primitives import Op, Primitive, Reduction
 from phistar.ir.program import (
     Affine,
@@ -233,15 +233,14 @@ class Writer:
     def leaf(self, loops: Loops) -> Value:
         kind = self.dice.random()
         if kind < 0.08:
-            number = round(self.dice.uniform(-2, 2), 2)
-            return Value(settle(const(number), F64), 2)
+            return Value(const(round(self.dice.uniform(-2, 2), 2)), 2)
         if kind < 0.13 and loops:
             i = self.dice.choice(loops)
-            return Value(settle(index_value(i), F64), i.size)
+            return Value(index_value(i), i.size)
         if kind < 0.17 and loops:
             some = tuple(self.dice.sample(loops, self.dice.randint(1, min(2, len(loops)))))
             which = self.dice.choice((Distribution.UNIFORM, Distribution.NORMAL))
-            return Value(Random(which, self.dice.randint(0, 2), some, F64), 6)
+            return Value(Random(which, self.dice.randint(0, 2), some, Weak.FLOAT), 6)
         known = self.dice.choice(self.known)
         e: Expr = self.element(known.tensor, loops, known.at)
         if known.log:
@@ -280,7 +279,7 @@ class Writer:
         if self.own:
             own = self.dice.choice(OWN)
             args = [a, *(self.value(loops, depth) for _ in own.parameters[1:])]
-            return Value(apply(own, *(x.e for x in args)), a.bound + 1)
+            return Value(apply(own, *(settle(x.e, F64) for x in args)), a.bound + 1)
         return Value(-a.e if self.chance(0.5) else a.e**2, max(a.bound, a.bound**2))
 
     def choice(self, loops: Loops, depth: int) -> Value:
@@ -354,7 +353,8 @@ class Writer:
             return Value(a.e * cast(winner, F64), a.bound * n)
         fitting = [k for k in self.known if k.tensor.shape[:1] >= (n,) and not (k.log or k.at)]
         if not fitting:
-            return Value(a.e + winner, a.bound + n)
+            number = winner if a.e.dtype is F64 else cast(winner, F64)
+            return Value(a.e + number, a.bound + n)
         known = self.dice.choice(fitting)
         rest = tuple(self.subscript(m, loops) for m in known.tensor.shape[1:])
         return Value(Load(known.tensor, (winner, *rest)), known.bound)
@@ -424,7 +424,7 @@ class Writer:
             reduced = tuple(i for i in inside if i not in free_indices(left))
             value = settle(v.e, F64)
             if not reduced and isinstance(value, Reduce):
-                value = value * settle(const(0.5), F64)
+                value = value * 0.5
             self.statements.append(Assign(left, Op.ADD, value, reduced, condition))
             if n + 1 < times:
                 v = self.value(inside, 1)
@@ -508,7 +508,7 @@ class Writer:
         t = self.dice.choice(ours)
         loops = tuple(self.index(n) for n in t.shape)
         v = self.value(loops, 2)
-        op, e = self.dice.choice(((Op.SET, v.e), (Op.ADD, v.e * settle(const(0.1), F64))))
+        op, e = self.dice.choice(((Op.SET, v.e), (Op.ADD, v.e * 0.1)))
         self.statements.append(Assign(whole(t, loops), op, settle(e, F64)))
         self.known = [k for k in self.known if k.tensor != t] + [Known(t, v.bound + LIMIT)]
 

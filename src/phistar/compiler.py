@@ -23,6 +23,7 @@ except ImportError:
 
 from phistar.ir.program import Program, Tensor
 from phistar.transform import differentiate as differentiation
+from phistar.transform.chop import chop
 from phistar.transform.contract import contract
 from phistar.transform.differentiate import Differentiated
 from phistar.transform.flatten import flatten
@@ -39,7 +40,17 @@ if TYPE_CHECKING:
 Pass = Callable[[Program], Program]
 
 # What `lower` does, in this order: each pass relies on what the ones before it have done.
-LOWERING: tuple[Pass, ...] = (stabilise, lift, flatten, hoist, simplify, reuse, contract, prune)
+LOWERING: tuple[Pass, ...] = (
+    chop,
+    stabilise,
+    lift,
+    flatten,
+    hoist,
+    simplify,
+    reuse,
+    contract,
+    prune,
+)
 
 # Where each backend's `compile` is.
 BACKENDS = {
@@ -51,7 +62,7 @@ BACKENDS = {
 
 def source(program: Program) -> Program:
     """The program as it is shown and differentiated: stable."""
-    return run_passes(program, (stabilise,))
+    return run_passes(program, (chop, stabilise))
 
 
 def lower(program: Program) -> Program:

@@ -3,6 +3,8 @@
 Each class also derives from the built-in exception a Python programmer would expect to catch.
 """
 
+from collections.abc import Iterable
+
 
 class PhistarError(Exception):
     """The root of phistar's errors."""
@@ -70,3 +72,12 @@ class WeightsError(PhistarError, ValueError):
 
 class UsageError(PhistarError, ValueError):
     """An option, a recipe or an argument that phistar does not know."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """For a word that is unknown: the nearest known one, or all of them."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    near = get_close_matches(word, names, 1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"there is {', '.join(names)}"

@@ -317,9 +317,9 @@ class Execution:
         array = self.arrays[e.tensor]
         out = np.zeros(length(rows), array.dtype)
         out[inside] = array[tuple(p[inside] for p in places)]
-        for s in e.subscripts:
+        for s, p, n in zip(e.subscripts, places, array.shape, strict=True):
             if isinstance(s, Pad):
-                out[~inside] = s.value
+                out[(p < 0) | (p >= n)] = s.value  # where several axes are outside, the last decides
         return out
 
     def places(self, e: Load, rows: Rows, store: bool) -> tuple[tuple[Array, ...], Array]:

@@ -1,1 +1,20 @@
-"""TODO."""
+"""Data sets: named columns, the order in which they are seen, and the sets that everybody uses."""
+
+from phistar.data.catalogue import CATALOGUE
+from phistar.data.columns import Column, column
+from phistar.data.dataset import BatchSpec, ColumnSpec, Dataset
+from phistar.data.images import fashion_mnist, mnist
+from phistar.data.order import order, positions
+
+__all__ = [
+    "CATALOGUE",
+    "BatchSpec",
+    "Column",
+    "ColumnSpec",
+    "Dataset",
+    "column",
+    "fashion_mnist",
+    "mnist",
+    "order",
+    "positions",
+]

@@ -15,19 +15,18 @@ import math
 import re
 
 from phistar.errors import DTypeError
+from phistar.ir.affine import to_affine
 from phistar.ir.build import apply, cast, const, convert, index_value, reduce, settled
 from phistar.ir.dtypes import DType, Weak, as_dtype
 from phistar.ir.primitives import REDUCTION_OF, Op, Primitive, Reduction
 from phistar.ir.program import (
     Affine,
-    Apply,
     Argument,
     Assign,
     Const,
     Distribution,
     Expr,
     Index,
-    IndexValue,
     Kind,
     Load,
     Own,
@@ -41,7 +40,7 @@ from phistar.ir.program import (
     Tensor,
 )
 from phistar.ir.tokens import Line
-from phistar.ir.walk import add, nodes, quotient, remainder, scale
+from phistar.ir.walk import nodes
 
 P = Primitive
 COMPARISONS = {"<": P.LESS, "<=": P.LESS_EQUAL, ">": P.GREATER, ">=": P.GREATER_EQUAL}
@@ -390,6 +389,8 @@ class Parser:
         line.expect("(")
         body = self.expression(line)
         line.expect(")")
+        if body.dtype is DType.BOOL and reduction in (Reduction.MAX, Reduction.MIN):
+            return Reduce(reduction, indices, body, DType.BOOL, condition)  # what any, all become
         return reduce(reduction, indices, body, condition)
 
     def call(self, line: Line, name: str) -> Expr:
@@ -521,35 +522,3 @@ def argument_type(own: Own, parameter: str) -> DType | None:
             if isinstance(node, Argument) and node.name == parameter and isinstance(node.dtype, DType):
                 return node.dtype
     return None
-
-
-def to_affine(e: Expr) -> Affine | None:
-    """An integer expression of indices as an affine subscript, or None if it is not one."""
-    match e:
-        case Const() if isinstance(e.value, int) and not isinstance(e.value, bool):
-            return Affine((), e.value)
-        case IndexValue():
-            return Affine(((e.index, 1),))
-        case Apply(function=P.NEG, args=(x,)):
-            a = to_affine(x)
-            return None if a is None else scale(a, -1)
-        case Apply(function=P.ADD | P.SUB | P.MUL | P.FLOOR_DIV | P.MOD as function, args=(x, y)):
-            a, b = to_affine(x), to_affine(y)
-            return None if a is None or b is None else combine(function, a, b)
-    return None
-
-
-def combine(function: Primitive | Own, a: Affine, b: Affine) -> Affine | None:
-    if function is P.ADD:
-        return add(a, b)
-    if function is P.SUB:
-        return add(a, scale(b, -1))
-    if function is P.MUL and not a.terms:
-        return scale(b, a.offset)
-    if b.terms or b.offset == 0:
-        return None
-    if function is P.MUL:
-        return scale(a, b.offset)
-    if b.offset < 0:
-        return None
-    return quotient(a, b.offset) if function is P.FLOOR_DIV else remainder(a, b.offset)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from phistar.data import Dataset, order
+from phistar.data import Dataset, order, positions
 from phistar.errors import DataError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
@@ -152,9 +152,7 @@ class Run:
         """The rows of each minibatch of an epoch."""
         size = self.algorithm.batch.size
         rows = order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
-        end = len(rows) - len(rows) % size if self.algorithm.drop_last else len(rows)
-        for start in range(0, end, size):
-            yield rows[start : min(start + size, end)]
+        return (rows[at] for at in positions(len(rows), size, self.algorithm.drop_last))
 
     def step(self, epoch: int, rows: Array) -> float:
         """One step; its loss."""

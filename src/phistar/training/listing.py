@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from phistar.ir.printer import declare, print_statement, usual_ranges
 from phistar.ir.program import Kind, Statement
-from phistar.language.tensors import Parameter
+from phistar.language.tensors import Parameter, Tensor
 from phistar.training.algorithm import Algorithm
-from phistar.training.columns import title
+from phistar.training.averages import axes_of
 
 INDENT = "    "
 
@@ -29,8 +29,9 @@ def heading(algorithm: Algorithm) -> Iterator[str]:
     model, batch = algorithm.model, algorithm.batch
     trained = [p for p in algorithm.parts.kept.values() if p in algorithm.states]
     count = sum(size(p) for p in trained)
-    yield f"# {type(model).__name__} with {count:,} trained parameters, {title(algorithm.loss)},"
-    yield f"# {algorithm.optimizer}, {batch.examples:,} examples in minibatches of {batch.size}"
+    examples = "" if batch.examples is None else f"{batch.examples:,} examples in "
+    yield f"# {type(model).__name__}: {count:,} trained parameters, {algorithm.optimizer},"
+    yield f"# {examples}minibatches of {batch.size}"
 
 
 def size(parameter: Parameter) -> int:
@@ -50,27 +51,41 @@ def declarations(algorithm: Algorithm) -> Iterator[str]:
 
 
 def epoch_loop(algorithm: Algorithm) -> Iterator[str]:
-    batch, drop = algorithm.batch, algorithm.drop_last
-    whole, rest = divmod(batch.examples, batch.size)
-    steps = whole + (1 if rest and not drop else 0)
-    yield "for epoch = 0, 1, 2, ...:" if algorithm.epochs is None else (
-        f"for epoch < {algorithm.epochs}:"
-    )
+    batch = algorithm.batch
+    examples = "examples" if batch.examples is None else str(batch.examples)
+    epochs = algorithm.epochs
+    yield "for epoch = 0, 1, 2, ...:" if epochs is None else f"for epoch < {epochs}:"
     if algorithm.shuffle:
-        yield f"{INDENT}order = shuffle({batch.examples}, seed, epoch)"
-    yield f"{INDENT}for n < {steps}:"
-    yield from (INDENT * 2 + line for line in step_body(algorithm, steps))
+        yield f"{INDENT}order = shuffle({examples}, seed, epoch)"
+    yield f"{INDENT}for n < {steps(algorithm)}:"
+    yield from (INDENT * 2 + line for line in step_body(algorithm))
+    yield from (INDENT + line for line in remainder(algorithm))
+
+
+def steps(algorithm: Algorithm) -> str:
+    """How many steps an epoch has, as a number or as a formula."""
+    examples, size = algorithm.batch.examples, algorithm.batch.size
+    if examples is None:
+        return f"examples / {size}"
+    up = 0 if algorithm.drop_last else size - 1
+    return str((examples + up) // size)
+
+
+def remainder(algorithm: Algorithm) -> Iterator[str]:
+    """What happens to a smaller last minibatch."""
+    rest = (algorithm.batch.examples or 0) % algorithm.batch.size
     if rest:
+        fate = "the same statements run with that size"
+        fate = "it is left out" if algorithm.drop_last else fate
         yield ""
-        fate = "is left out" if drop else f"runs the same statements with {rest} for {batch.size}"
-        yield f"{INDENT}# the last minibatch has {rest} examples: it {fate}"
+        yield f"# the last minibatch has {rest} examples: {fate}"
 
 
-def step_body(algorithm: Algorithm, steps: int) -> Iterator[str]:
+def step_body(algorithm: Algorithm) -> Iterator[str]:
     step = algorithm.parts
     ranges = usual_ranges(step.program.statements)
     yield "# minibatch"
-    yield from minibatch(algorithm, steps)
+    yield from minibatch(algorithm)
     for name, statements in (
         ("forward", step.forward),
         ("backward", step.backward),
@@ -81,11 +96,11 @@ def step_body(algorithm: Algorithm, steps: int) -> Iterator[str]:
         yield from printed(statements, ranges)
 
 
-def minibatch(algorithm: Algorithm, steps: int) -> Iterator[str]:
+def minibatch(algorithm: Algorithm) -> Iterator[str]:
     """The rows of the minibatch, and its columns gathered from the data."""
     step = algorithm.parts
     if step.counter is not None:
-        yield f"{step.counter} = {steps}*epoch + n"
+        yield f"{step.counter} = {steps(algorithm)}*epoch + n"
     names = {name: axis_names(symbol) for name, symbol in step.columns.items()}
     b = next((axes[0] for axes in names.values()), "b")
     position = f"{algorithm.batch.size}*n + {b}"
@@ -95,10 +110,8 @@ def minibatch(algorithm: Algorithm, steps: int) -> Iterator[str]:
         yield f"{name}[{', '.join(axes)}] = data.{step.columns[name].name}[{source}]"
 
 
-def axis_names(symbol: Parameter) -> list[str]:
+def axis_names(symbol: Tensor) -> list[str]:
     """The axes of a column, named as the equations name them."""
-    from phistar.training.averages import axes_of
-
     return [index.name for index in axes_of(symbol)]
 
 

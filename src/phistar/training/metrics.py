@@ -9,10 +9,9 @@ averaged over the minibatches, each weighted by its examples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from phistar.errors import DataError, ExpressionError, UsageError
+from phistar.errors import DataError, ExpressionError, UsageError, suggestion
 from phistar.language.expression import Index
 from phistar.language.functions import cast, equal
 from phistar.language.models import Model
@@ -68,9 +67,7 @@ def named_metrics(metrics: Sequence[Metric]) -> Mapping[str, Callable[..., Any]]
     for metric in metrics:
         name = metric if isinstance(metric, str) else title(metric)
         if isinstance(metric, str) and metric not in METRICS:
-            near = get_close_matches(metric, METRICS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(METRICS)}"
-            raise UsageError(f"there is no metric {metric!r}: {hint}")
+            raise UsageError(f"there is no metric {metric!r}: {suggestion(metric, METRICS)}")
         if not name.isidentifier():
             raise UsageError("a metric needs a name: write it with def, not lambda")
         if name in found or name == "loss":

@@ -28,7 +28,7 @@ from phistar.ir.walk import all_indices, children, expressions, free_indices, re
 from phistar.transform.guards import conjunction, indices_of, risky
 from phistar.transform.names import Names, names_of
 
-DEEPEST = 32
+DEEPEST = 48
 
 
 def chop(program: Program) -> Program:
@@ -87,32 +87,27 @@ class Chopper:
         a = self.assign
         context = Context(tuple(dict.fromkeys((*self.scans, *all_indices(a)))))
         condition = None if a.condition is None else self.shallow(a.condition, context)
+        target = rebuild(a.target, lambda s: self.shallow(s, context))
         value = self.shallow(a.value, context.inside((), condition))
-        return [*self.parts, replace(a, value=value, condition=condition)]
+        assert isinstance(target, Load)
+        return [*self.parts, replace(a, target=target, value=value, condition=condition)]
 
     def shallow(self, e: Expr, context: Context) -> Expr:
         """e with parts named, from the leaves up, so that it is not too deep."""
-        done: list[tuple[Expr, int]] = []
-        stack: list[tuple[Expr, Context, int]] = [(e, context, 0)]
+        done: list[tuple[Expr, int]] = []  # expressions that are shallow already, and their depths
+        stack = [(e, context, 0)]
         while stack:
             node, context, ready = stack.pop()
             inside = children(node)
+            before = done[len(done) - ready :]
             if ready < len(inside):
                 stack.append((node, context, ready + 1))
-                test = done[-1][0] if ready else None
-                stack.append((inside[ready], self.context_of(node, ready, test, context), 0))
-                continue
-            results = done[len(done) - len(inside) :]
-            del done[len(done) - len(inside) :]
-            done.append(self.joined(node, results, context))
+                around = context_of_child(node, [x for x, _ in before], context)
+                stack.append((inside[ready], around, 0))
+            else:
+                del done[len(done) - ready :]
+                done.append(self.joined(node, before, context))
         return done[0][0]
-
-    def context_of(self, node: Expr, n: int, test: Expr | None, context: Context) -> Context:
-        """Where the child n of a node stands; `test` is the child before it, made shallow."""
-        match node:
-            case Apply(Primitive.WHERE) if n == 1 and test is not None:
-                return context.inside((), test)
-        return context
 
     def joined(
         self, node: Expr, inside: list[tuple[Expr, int]], context: Context
@@ -139,4 +134,15 @@ class Chopper:
         return load
 
 
-_ = Reduce
+def context_of_child(node: Expr, before: list[Expr], context: Context) -> Context:
+    """Where the next child of a node stands, after those before it."""
+    match node, before:
+        case Apply(Primitive.WHERE), [test]:
+            return context.inside((), test)
+        case Apply(Primitive.WHERE), [test, _]:
+            return context.inside((), ~test)
+        case Reduce(condition=Expr() as condition), [] if not is_deep(condition):
+            return context.inside(node.indices, condition)
+        case Reduce(), _:
+            return context.inside(node.indices, None)
+    return context

@@ -1,7 +1,7 @@
 """A program followed by its backward program: forward, backward, updates.
 
-This is the swap rule with what it needs around it: `stabilise`, `versions` and `lift` before, and
-after it the adjoint of the loss and the gradients that are 0.
+This is the swap rule with what it needs around it: `chop`, `stabilise`, `versions` and `lift`
+before it, the adjoint of the loss and the gradients that are 0 after it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from phistar.ir.build import const, settle, whole
 from phistar.ir.primitives import Op
 from phistar.ir.program import Assign, Kind, Program, Tensor
 from phistar.ir.walk import map_assign, map_statements, replace_tensors
+from phistar.transform.chop import chop
 from phistar.transform.lift import lift
 from phistar.transform.names import names_of
 from phistar.transform.stabilise import stabilise
@@ -46,7 +47,7 @@ def differentiate(
     that the loss does not depend on has gradient 0. The outputs are the given ones (None: the
     program's own), then the gradients of `wrt`.
     """
-    program = versions(stabilise(program))
+    program = versions(stabilise(chop(program)))
     statements, updates = commits(program.statements)
     forward = lift(replace(program, statements=statements))
     wrt = None if wrt is None else tuple(wrt)

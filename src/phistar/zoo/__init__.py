@@ -1,1 +1,5 @@
-"""TODO."""
+"""Models of the course and of the field, written as a user would write them: one module each."""
+
+from phistar.zoo import mnist_mlp
+
+__all__ = ["mnist_mlp"]

@@ -80,7 +80,7 @@ def group(axes: Axes) -> str:
 def matrix(axes: Axes, batch: Axes, rows: Axes, columns: Axes) -> Arrange:
     """How an array becomes a stack of matrices that BLAS can read, one for each setting of the
     batch (or one for all of it, along indices that the array does not have)."""
-    innermost = next((i for i in reversed(axes) if i not in batch), None)
+    innermost = next((i for i in reversed(axes) if i not in batch and i.size > 1), None)
     upright = innermost in columns or not columns
     first, second = (rows, columns) if upright else (columns, rows)
     order = tuple(axes.index(i) for i in (*batch, *first, *second) if i in axes)

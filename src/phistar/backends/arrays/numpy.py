@@ -144,7 +144,7 @@ class NumpyArrays(Arrays):
         return isinstance(rule, np.ufunc)
 
     def random(self, e: Random, indices: Axes, moving: Mapping[Index, int]) -> Run:
-        where, draw = positions(e, indices, moving), numbers(np, e)
+        where, draw = positions(np, e, indices, moving), numbers(np, e)
         kind = strong(e.dtype).numpy
 
         def run(env: Env) -> Array:

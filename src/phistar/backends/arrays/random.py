@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from phistar.backends import philox
 from phistar.backends.arrays.labelled import Array, Axes, Env
 from phistar.ir.build import strong
@@ -15,7 +13,9 @@ Key = tuple[Array, Array]
 Numbers = Callable[[Key, Array, Array], Array]  # key, step, positions
 
 
-def positions(e: Random, axes: Axes, moving: Mapping[Index, int]) -> Callable[[Env], Array]:
+def positions(
+    xp: Any, e: Random, axes: Axes, moving: Mapping[Index, int]
+) -> Callable[[Env], Array]:
     """The row-major position among the field's indices, one axis for each of `axes`; the others
     are scanned, and in the slots of `moving`."""
     strides: dict[Index, int] = {}
@@ -28,10 +28,10 @@ def positions(e: Random, axes: Axes, moving: Mapping[Index, int]) -> Callable[[E
     movers = [(slot, strides[index]) for index, slot in moving.items()]
 
     def run(env: Env) -> Array:
-        total = np.zeros(shape, np.int64)
+        total = xp.zeros(shape, xp.int64)
         for n, step in enumerate(steps):
             along = [-1 if m == n else 1 for m in range(len(shape))]
-            total += (np.arange(shape[n]) * step).reshape(along)
+            total = total + (xp.arange(shape[n]) * step).reshape(along)
         return total + sum(env[slot] * step for slot, step in movers)
 
     return run

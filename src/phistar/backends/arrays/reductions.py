@@ -6,7 +6,7 @@ of the first winner among the indices, and 0 where the condition never holds.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from phistar.backends.arrays.scope import Scope
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive
 from phistar.ir.program import Apply, Expr
+
+FEW = 16  # values that are compared one after the other
 
 
 def identity(op: Op, dtype: DType) -> Any:
@@ -124,31 +126,67 @@ def power(node: Node, exponent: int) -> Node:
 
 def winner(op: Op, value: Expr, over: Axes, condition: Expr | None, scope: Scope) -> Node:
     """The row-major position among `over` of the first largest or smallest value."""
-    xp = scope.arrays.xp
-    find = xp.argmax if op is Op.ARGMAX else xp.argmin
     dtype = value.dtype
     assert isinstance(dtype, DType)
     worst = lowest(dtype) if op is Op.ARGMAX else highest(dtype)
     node = chosen(condition, guarded(value, condition, scope), worst, scope)
     kept = tuple(index for index in scope.order if index in node.axes and index not in over)
+    find = (few_positions if few(over, scope) else positions)(op, scope)
+    values, depth = spread(node, kept, over, scope), len(over)
     text = f"{op.value[:-1]} over {names(over)}"
-    flat = flattened(node, kept, over, scope)
     if condition is None:
-        return Node(lambda env: find(flat(env), axis=-1), kept, bool(kept), text=text)
-    allowed = flattened(scope.lower(condition), kept, over, scope)
+        return Node(lambda env: find(values(env), depth)[0], kept, bool(kept), text=text)
+    xp, allowed = scope.arrays.xp, spread(scope.lower(condition), kept, over, scope)
+    first_allowed = positions(Op.ARGMAX, scope)
 
     def first(env: Env) -> Array:
-        values = flat(env)
-        best = xp.asarray(find(values, axis=-1))
-        won = xp.take_along_axis(values, best[..., None], axis=-1)[..., 0]
-        return xp.where(won == worst, xp.argmax(allowed(env), axis=-1), best)
+        place, won = find(values(env), depth)
+        return xp.where(won == worst, first_allowed(allowed(env), depth)[0], place)
 
     return Node(first, kept, bool(kept), text=text)
 
 
-def flattened(node: Node, kept: Axes, over: Axes, scope: Scope) -> Callable[[Env], Array]:
-    """node's array with the axes `kept` and one axis for all settings of `over`."""
-    run, xp = aligned(node, (*kept, *over)), scope.arrays.xp
+def few(over: Axes, scope: Scope) -> bool:
+    return scope.arrays.eager and extent(over) <= FEW
+
+
+def spread(node: Node, kept: Axes, over: Axes, scope: Scope) -> Callable[[Env], Array]:
+    """node's array with the axes `kept` and then those of `over`."""
+    run, broadcast = aligned(node, (*kept, *over)), scope.arrays.xp.broadcast_to
     full = tuple(index.size for index in (*kept, *over))
-    shape = (*(index.size for index in kept), extent(over))
-    return lambda env: xp.broadcast_to(run(env), full).reshape(shape)
+    return lambda env: broadcast(run(env), full)
+
+
+# Where the first winner is among the last `depth` axes, and what it is.
+Find: TypeAlias = Callable[[Array, int], tuple[Array, Array]]
+
+
+def positions(op: Op, scope: Scope) -> Find:
+    """The winner by the library's argmax or argmin over one flattened axis."""
+    xp = scope.arrays.xp
+    search = xp.argmax if op is Op.ARGMAX else xp.argmin
+
+    def find(values: Array, depth: int) -> tuple[Array, Array]:
+        flat = values.reshape((*values.shape[: values.ndim - depth], -1))
+        place = xp.asarray(search(flat, axis=-1))
+        return place, xp.take_along_axis(flat, place[..., None], axis=-1)[..., 0]
+
+    return find
+
+
+def few_positions(op: Op, scope: Scope) -> Find:
+    """The winner among a few values, one after the other, everything else at once."""
+    loses = np.less_equal if op is Op.ARGMAX else np.greater_equal
+
+    def find(values: Array, depth: int) -> tuple[Array, Array]:
+        settings = np.ndindex(values.shape[values.ndim - depth :])
+        best = np.array(values[(..., *next(settings))])
+        place = np.zeros(best.shape, np.int64)
+        for n, setting in enumerate(settings, 1):
+            value = values[(..., *setting)]
+            wins = ~(loses(value, best) | (best != best))  # a NaN wins, the first one
+            np.copyto(best, value, where=wins)
+            np.copyto(place, n, where=wins)
+        return place, best
+
+    return find

@@ -15,7 +15,7 @@ from phistar.backends.arrays.stores import element_store, whole_order, whole_sto
 from phistar.backends.arrays.sums import total
 from phistar.backends.arrays.unrolling import unrolled
 from phistar.ir.primitives import Op, Primitive
-from phistar.ir.program import Assign, Expr, Kind, Tensor
+from phistar.ir.program import Assign, Cast, Expr, Kind, Tensor
 from phistar.ir.walk import all_indices, read_tensors, reads
 
 
@@ -52,18 +52,16 @@ def lower_piece(a: Assign, scans: Axes, state: State) -> tuple[Step, str]:
 
 def value_of(a: Assign, scope: Scope) -> Node:
     """What the assignment's op gives over its `over` indices, in the tensor's type."""
+    dtype = a.target.dtype
+    if a.op in (Op.ARGMAX, Op.ARGMIN):
+        return convert(winner(a.op, a.value, a.over, a.condition, scope), dtype, scope)
+    value = a.value if dtype_of(a.value) is dtype else Cast(a.value, dtype)
     match a.op:
         case Op.ADD:
-            node = total(a.value, a.over, a.condition, scope)
-        case Op.ARGMAX | Op.ARGMIN:
-            return convert(winner(a.op, a.value, a.over, a.condition, scope), a.target.dtype, scope)
+            return total(value, a.over, a.condition, scope)
         case Op.SET:
-            node = guarded(a.value, a.condition, scope)
-        case _:
-            node = extreme(a.op, a.value, a.over, a.condition, scope)
-    if dtype_of(a.value) is not a.target.dtype:
-        return convert(node, a.target.dtype, scope)
-    return node
+            return guarded(value, a.condition, scope)
+    return extreme(a.op, value, a.over, a.condition, scope)
 
 
 def store_of(a: Assign, node: Node, scope: Scope, state: State) -> tuple[Step, str]:

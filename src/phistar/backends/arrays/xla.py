@@ -187,7 +187,7 @@ class XlaArrays(Arrays):
 
     def random(self, e: Random, indices: Axes, moving: Mapping[Index, int]) -> Run:
         xp = self.xp
-        where, draw = positions(e, indices, moving), numbers(xp, e)
+        where, draw = positions(xp, e, indices, moving), numbers(xp, e)
 
         def run(env: Env) -> Array:
             seed, step = env[SEED], env[STEP]

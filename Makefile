@@ -1,0 +1,50 @@
+# Everything happens in .venv, which `make` builds and keeps up to date with pyproject.toml.
+
+PYTHON ?= python3
+TORCH  ?= torch==2.13.0
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help mnist test lint format golden clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+mnist: $(VENV)/.plot  ## train the lecture's perceptron on MNIST
+	phistar train mnist-mlp
+
+test: lint  ## lint, then run the tests
+	pytest -n 2
+
+lint: $(VENV)/.test  ## check style, types and layers
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports
+
+format: $(VENV)/.test  ## reformat the code
+	ruff check --fix
+	ruff format
+
+golden: $(VENV)/.test  ## write tests/golden anew (look at the difference before committing)
+	pytest -n 2 --update-golden
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.plot: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install -q -e '.[plot]'
+	touch $@
+
+# PyTorch is only compared with: without it those tests are skipped.
+$(VENV)/.test: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install -q -e '.[plot,xla,test,dev]'
+	-$(BIN)/python -m pip install -q '$(TORCH)'
+	touch $@

@@ -1,0 +1,186 @@
+"""The words of the command line: what each command takes, with help that teaches by examples."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from phistar.compiler import BACKENDS
+from phistar.errors import UsageError, suggestion
+
+EXAMPLES = """\
+examples:
+  phistar train mnist-mlp                   train on MNIST; model, source and plot go to runs/
+  phistar train mnist-mlp --epochs 3 --lr 0.2 --seed 1
+  phistar eval runs/mnist-mlp-20260101-120000
+  phistar show mnist-mlp --backward         the equations and their backward program
+  phistar info                              versions, backends, folders
+
+files: PHISTAR_DATA names a folder with data sets, PHISTAR_HOME one for phistar's own files.
+"""
+TRAIN_EXAMPLES = """\
+examples:
+  phistar train mnist-mlp
+  phistar train mnist-mlp --epochs 3 --batch-size 64 --lr 0.05 --out runs/slow
+
+The folder then holds model.safetensors, algorithm.txt (the whole algorithm as source), plot.png
+and run.json (the settings and the results).
+"""
+EVAL_EXAMPLES = """\
+examples:
+  phistar eval runs/mnist-mlp-20260101-120000
+  phistar eval mnist-mlp                    the newest run of that recipe under runs/
+  phistar eval mnist-mlp --weights model.safetensors
+"""
+SHOW_EXAMPLES = """\
+examples:
+  phistar show mnist-mlp                    the forward program: the loss, statement by statement
+  phistar show mnist-mlp --backward         and the backward program
+  phistar show mnist-mlp --algorithm        the epoch loop, the minibatch, every update
+  phistar show mnist-mlp --latex            for a paper
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Mistakes are UsageErrors of one line, which name the nearest word that there is."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def options(self) -> list[str]:
+        """Every option this parser takes."""
+        return [o for a in self._actions for o in a.option_strings if o.startswith("--")]
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command's settings; `run` is the function that does it. Raises UsageError."""
+    parser, commands = make_parser()
+    if not argv:
+        parser.print_help(sys.stdout)
+        raise SystemExit(0)
+    if not argv[0].startswith("-") and argv[0] not in commands:
+        raise UsageError(f"there is no command {argv[0]!r}: {suggestion(argv[0], commands)}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        refuse_unknown(unknown[0], commands[argv[0]])
+    return args
+
+
+def refuse_unknown(word: str, parser: Parser) -> NoReturn:
+    name = word.partition("=")[0]
+    if not name.startswith("-"):
+        raise UsageError(f"{word!r} is one word too many (see {parser.prog} --help)")
+    raise UsageError(f"there is no option {name}: {suggestion(name, parser.options())}")
+
+
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole command, and those of its subcommands by name."""
+    from phistar import __version__
+
+    parser = Parser(
+        prog="phistar",
+        description="phistar compiles equations into training programs.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("--version", action="version", version=f"phistar {__version__}")
+    under = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = {
+        "train": train(under),
+        "eval": evaluation(under, "eval", "measure a trained model on the test set", "evaluate:measure"),
+        "predict": prediction(under),
+        "show": show(under),
+        "info": info(under),
+    }
+    return parser, commands
+
+
+def command(under: Any, name: str, summary: str, epilog: str, run: str) -> Parser:
+    """A subcommand; `run`, "module:function", is imported when it runs."""
+    made: Parser = under.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
+    )
+    made.set_defaults(run=Later(run))
+    return made
+
+
+class Later:
+    """A function that is imported when it is called."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __call__(self, args: argparse.Namespace) -> None:
+        module, _, function = self.where.partition(":")
+        getattr(import_module(f"phistar.cli.{module}"), function)(args)
+
+
+def train(under: Any) -> Parser:
+    made = command(under, "train", "train a recipe", TRAIN_EXAMPLES, "train:run")
+    made.add_argument("recipe", metavar="RECIPE", help=recipes())
+    made.add_argument("--epochs", type=int, help="passes over the training set")
+    made.add_argument("--batch-size", type=int, help="examples in a minibatch")
+    made.add_argument("--lr", type=float, help="the rate of the optimizer")
+    made.add_argument("--seed", type=int, default=0, help="parameters and order follow from it")
+    made.add_argument("--out", type=Path, help="folder of the run; default runs/RECIPE-TIME")
+    add_backend(made)
+    return made
+
+
+def evaluation(under: Any, name: str, summary: str, run: str) -> Parser:
+    made = command(under, name, summary, EVAL_EXAMPLES, run)
+    add_trained(made)
+    return made
+
+
+def prediction(under: Any) -> Parser:
+    summary = "write what a trained model says of the test set"
+    made = evaluation(under, "predict", summary, "evaluate:write_predictions")
+    made.add_argument(
+        "--out", type=Path, default=Path("predictions.npy"), help="a NumPy file, a row an example"
+    )
+    return made
+
+
+def show(under: Any) -> Parser:
+    made = command(under, "show", "print a recipe's equations", SHOW_EXAMPLES, "show:run")
+    made.add_argument("recipe", metavar="RECIPE", help=recipes())
+    made.add_argument("--backward", action="store_true", help="the backward program too")
+    made.add_argument("--algorithm", action="store_true", help="the whole training algorithm")
+    made.add_argument("--latex", action="store_true", help="as LaTeX")
+    made.add_argument("--batch-size", type=int, help="examples in a minibatch")
+    return made
+
+
+def info(under: Any) -> Parser:
+    return command(under, "info", "print versions, backends and folders", "", "info:run")
+
+
+def add_trained(parser: Parser) -> None:
+    parser.add_argument("what", metavar="RUN", help="folder of a run, or the name of a recipe")
+    parser.add_argument("--weights", type=Path, help="a safetensors file to use")
+    parser.add_argument("--batch-size", type=int, default=1000, help="examples at a time")
+    add_backend(parser)
+
+
+def add_backend(parser: Parser) -> None:
+    parser.add_argument(
+        "--backend", type=backend, help=f"{', '.join(BACKENDS)}; default PHISTAR_BACKEND"
+    )
+
+
+def backend(name: str) -> str:
+    if name not in BACKENDS:
+        raise UsageError(f"there is no backend {name!r}: {suggestion(name, BACKENDS)}")
+    return name
+
+
+def recipes() -> str:
+    from phistar.cli.recipes import RECIPES
+
+    return "; ".join(f"{name}: {r.summary}" for name, r in RECIPES.items()).replace("%", "%%")

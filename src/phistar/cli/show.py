@@ -1,0 +1,61 @@
+"""`phistar show RECIPE`: the equations, the backward program, the whole algorithm; text or LaTeX."""
+
+import argparse
+
+from phistar import compiler
+from phistar.cli.recipes import Recipe, recipe
+from phistar.errors import UsageError
+from phistar.ir.printer import print_statements
+from phistar.ir.program import Kind, Program
+from phistar.language.transformations import Traced, trace
+from phistar.training.algorithm import compile
+
+
+def run(args: argparse.Namespace) -> None:
+    chosen = recipe(args.recipe)
+    size = chosen.batch_size if args.batch_size is None else args.batch_size
+    if size < 1:
+        raise UsageError(f"--batch-size must be a whole number from 1 on, not {size}")
+    if args.algorithm and args.latex:
+        raise UsageError("--algorithm is shown as text: leave out --latex")
+    if args.algorithm:
+        print(algorithm(chosen, size))
+        return
+    traced = forward(chosen, size)
+    print(printed(traced.source, args.latex))
+    if args.backward:
+        print()
+        print(printed(backward(traced), args.latex))
+
+
+def forward(chosen: Recipe, size: int) -> Traced:
+    """The loss of a minibatch as a program."""
+    batch = chosen.example(size).batch(slice(None))
+    return trace(chosen.loss, chosen.model(), **batch)
+
+
+def backward(traced: Traced) -> Program:
+    """The backward statements, from the adjoint of the loss on."""
+    wrt = [t for t in traced.source.inputs if t.kind is Kind.PARAMETER]
+    return compiler.backward_statements(traced.source, traced.outputs[0], wrt)
+
+
+def printed(program: Program, as_latex: bool) -> str:
+    if not as_latex:
+        return print_statements(program)
+    from phistar.ir.latex import latex_program
+
+    return latex_program(program)
+
+
+def algorithm(chosen: Recipe, size: int) -> str:
+    """The whole training algorithm, for the recipe's own settings."""
+    return str(
+        compile(
+            chosen.loss,
+            chosen.model(),
+            optimizer=chosen.optimizer(chosen.rate),
+            batch=chosen.example(size).spec(size),
+            epochs=chosen.epochs,
+        )
+    )

@@ -1,0 +1,116 @@
+"""`phistar train RECIPE`: train, and leave the model, the source and the plot in a folder."""
+
+import argparse
+import platform
+from pathlib import Path
+from typing import Any
+
+from phistar.cli.recipes import Recipe, recipe
+from phistar.cli.runs import MODEL, PLOT, SOURCE, new_folder, write_record
+from phistar.compiler import default_backend
+from phistar.errors import PhistarError
+from phistar.language.models import Model
+from phistar.training.algorithm import compile
+from phistar.training.fitting import fit
+from phistar.training.history import History
+from phistar.training.interruption import Interrupted
+from phistar.training.saving import save
+
+
+def run(args: argparse.Namespace) -> None:
+    chosen = recipe(args.recipe)
+    settings = {
+        "epochs": chosen.epochs if args.epochs is None else args.epochs,
+        "batch_size": chosen.batch_size if args.batch_size is None else args.batch_size,
+        "rate": chosen.rate if args.lr is None else args.lr,
+        "seed": args.seed,
+        "backend": args.backend or default_backend(),
+    }
+    optimizer = chosen.optimizer(settings["rate"])
+    train, test = chosen.data()
+    model = chosen.model()
+    algorithm = compile(
+        chosen.loss,
+        model,
+        optimizer=optimizer,
+        batch=train.spec(settings["batch_size"]),
+        epochs=settings["epochs"],
+        backend=settings["backend"],
+    )
+    folder = new_folder(chosen.name, args.out)
+    print(
+        f"{chosen.name}: {len(train):,} examples to train on, {len(test):,} to test on; "
+        f"{optimizer}, batch {settings['batch_size']}, seed {settings['seed']}, "
+        f"backend {settings['backend']}"
+    )
+    try:
+        history = fit(
+            model,
+            chosen.loss,
+            train,
+            optimizer=optimizer,
+            epochs=settings["epochs"],
+            batch_size=settings["batch_size"],
+            validation={"train": train, "test": test},
+            metrics=chosen.metrics,
+            seed=settings["seed"],
+            backend=settings["backend"],
+        )
+    except Interrupted as stopped:
+        leave(folder, chosen, model, str(algorithm), stopped.history, settings)
+        raise
+    leave(folder, chosen, model, str(algorithm), history, settings)
+
+
+def leave(
+    folder: Path,
+    chosen: Recipe,
+    model: Model,
+    source: str,
+    history: History,
+    settings: dict[str, Any],
+) -> None:
+    """Write everything into the run's folder, and say what is where."""
+    save(model, folder / MODEL)
+    (folder / SOURCE).write_text(source + "\n", encoding="utf-8")
+    write_record(folder, record(chosen, history, settings))
+    results = history.epochs[-1].metrics if history.epochs else {}
+    for name, value in results.items():
+        if name.startswith("test."):
+            print(f"{name.replace('.', ' ')} {shown(name, value)}")
+    print(f"model   {folder / MODEL}")
+    print(f"source  {folder / SOURCE}")
+    print(f"plot    {plot(history, folder / PLOT, chosen)}")
+
+
+def shown(name: str, value: float) -> str:
+    """97.65 % of an accuracy, 0.0812 of everything else."""
+    return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4f}"
+
+
+def plot(history: History, path: Path, chosen: Recipe) -> str:
+    """Draw the plot; where it is, or why it is not."""
+    from phistar.training.plotting import plot_history
+
+    try:
+        return str(plot_history(history, path, chosen.metrics[0]))
+    except PhistarError as error:
+        return f"none: {error}"
+
+
+def record(chosen: Recipe, history: History, settings: dict[str, Any]) -> dict[str, Any]:
+    """What run.json keeps."""
+    from phistar import __version__
+
+    epochs = [
+        {"epoch": e.number, "loss": e.loss, **e.metrics, "seconds": round(e.seconds, 3)}
+        for e in history.epochs
+    ]
+    return {
+        "recipe": chosen.name,
+        "settings": settings,
+        "steps": len(history.losses),
+        "epochs": epochs,
+        "phistar": __version__,
+        "python": platform.python_version(),
+    }
