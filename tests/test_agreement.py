@@ -1,6 +1,10 @@
 """Random programs: every backend gives what the reference gives, every pass keeps the value, and
-the backward program agrees with finite differences of the reference."""
+the backward program agrees with finite differences of the reference.
 
+PHISTAR_FUZZ=n tries n times as many programs.
+"""
+
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +23,7 @@ from phistar.transform.differentiate import Differentiated, differentiate
 from phistar.transform.versions import everywhere
 
 SEED = 3
+FUZZ = int(os.environ.get("PHISTAR_FUZZ", "1"))
 Arrays = dict[str, np.ndarray]
 
 
@@ -82,7 +87,7 @@ def assert_gradient(program: Program, made: Differentiated, values: Arrays, foun
         assert abs((up + down) / 2 - got) <= tolerance, f"{(up + down) / 2} is not {got}"
 
 
-@pytest.mark.parametrize("chunk", range(24))
+@pytest.mark.parametrize("chunk", range(24 * FUZZ))
 def test_numpy_gives_the_same_and_gradients_are_right(chunk):
     for seed in seeds(0, chunk, 50):
         with named(seed):
@@ -94,19 +99,19 @@ def test_numpy_gives_the_same_and_gradients_are_right(chunk):
                 assert_gradient(program, made, values, expected)
 
 
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", range(4 * FUZZ))
 def test_every_backward_statement_is_right(chunk):
-    for seed in seeds(5000, chunk, 20):
+    for seed in seeds(100_000, chunk, 20):
         with named(seed):
             program, values = random_program(seed)
             report = verify.check_program(program, values, seed=SEED, elements=4)
             report.raise_for_mismatch()
 
 
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", range(4 * FUZZ))
 def test_gradients_of_gradients_are_right(chunk):
     """The gradient of the sum of squares of the first gradient."""
-    for seed in seeds(6000, chunk, 25):
+    for seed in seeds(400_000, chunk, 25):
         with named(seed):
             program, values = random_program(seed)
             if "stop_gradient" in str(program) or not gradients(program).gradients:
@@ -130,9 +135,9 @@ def squared(made: Differentiated) -> Program:
 # Passes and backends ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chunk", range(10))
+@pytest.mark.parametrize("chunk", range(10 * FUZZ))
 def test_every_pass_keeps_the_value_and_the_grammar(chunk):
-    for seed in seeds(2000, chunk, 25):
+    for seed in seeds(200_000, chunk, 25):
         with named(seed):
             program, values = random_program(seed)
             check(program)
@@ -145,10 +150,10 @@ def test_every_pass_keeps_the_value_and_the_grammar(chunk):
                 assert_same(run(program, values), expected)
 
 
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", range(4 * FUZZ))
 def test_xla_gives_the_same(chunk):
     pytest.importorskip("jax")
-    for seed in seeds(3000, chunk, 10):
+    for seed in seeds(300_000, chunk, 3):
         with named(seed):
             program, values = random_program(seed)
             program = gradients(program).program

@@ -1,17 +1,13 @@
 """The pipeline as a whole: every pass keeps the value, and every backend can be named."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from phistar.compiler import LOWERING, compile, default_backend, differentiate, lower, run_passes
 from phistar.errors import BackendError
-
-sys.path.insert(0, str(Path(__file__).parent / "transform"))
-from cases import run
-from models import MODELS
+from phistar.ir.build import load
+from transform.cases import define, f, given, program, run, tensor
+from transform.models import MODELS
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -55,10 +51,6 @@ def test_compile_runs_the_lowered_program():
 
 
 def test_a_deep_program_is_no_trouble():
-    from cases import define, f, given, program, tensor
-
-    from phistar.ir.build import load
-
     x = given("x")
     last, statements = x, []
     for n in range(3000):

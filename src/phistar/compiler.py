@@ -1,31 +1,26 @@
 """The pipeline on one page: from equations to a program that a backend can run.
 
-source         what the user wrote, with log(softmax) in its stable form
-differentiate  source, lifted, followed by its backward program: a source program again
-lower          no reduction nodes, nothing computed twice, products in a good order
-compile        the lowered program, compiled by a backend
+    source         what the user wrote, with log(softmax) in its stable form
+    differentiate  source, lifted, followed by its backward program: a source program again
+    lower          no reduction nodes, nothing computed twice, products in a good order
+    compile        the lowered program, compiled by a backend
+
+Each pass is a function from program to program, in a file of its own in `transform`.
 """
 
 import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phistar.errors import BackendError
-
-try:
-    from phistar.ir.check import check
-except ImportError:
-
-    def check(program: Any) -> None: ...
-
-
+from phistar.ir.check import check
 from phistar.ir.program import Program, Tensor
 from phistar.transform import differentiate as differentiation
 from phistar.transform.chop import chop
 from phistar.transform.contract import contract
-from phistar.transform.differentiate import Differentiated
+from phistar.transform.differentiate import Differentiated as Differentiated
 from phistar.transform.flatten import flatten
 from phistar.transform.hoist import hoist
 from phistar.transform.lift import lift

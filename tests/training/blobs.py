@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 import phistar as ph
-from phistar.data import Dataset
+from phistar.data.dataset import Dataset
 
 b, i, j, y = ph.indices("b i j y")
 

@@ -9,7 +9,8 @@ from blobs import Line, Net, blobs, line, loss, squares
 from numpy.testing import assert_allclose, assert_array_equal
 
 import phistar as ph
-from phistar.data import Dataset
+from phistar.data.dataset import Dataset
+from phistar.data.order import order
 from phistar.errors import DataError, ModelError, UsageError
 from phistar.training.interruption import Interrupted
 
@@ -44,7 +45,7 @@ def test_the_steps_are_those_of_gradient_descent() -> None:
     w, c = 0.5, 0.0
     for _ in range(2):
         for start in (0, 4, 8):
-            x, t = data["x"][start : start + 4], data["t"][start : start + 4]
+            x, t = data.batch(np.arange(start, min(start + 4, 10))).values()
             error = w * x + c - t
             w, c = w - 0.1 * np.mean(2 * error * x), c - 0.1 * np.mean(2 * error)
     assert_allclose([model.w.value, model.c.value], [w, c], rtol=1e-12)
@@ -194,12 +195,12 @@ def test_ctrl_c_finishes_the_step() -> None:
     model, plain = Line(), Line()
     with pytest.raises(Interrupted, match="stopped by Ctrl-C after 3 steps") as caught:
         ph.fit(
-            model, squares, Pressing(x=data["x"], t=data["t"]), optimizer=ph.SGD(0.1), epochs=5,
+            model, squares, Pressing(**data.batch(np.arange(10))), optimizer=ph.SGD(0.1), epochs=5,
             batch_size=2, progress=False,
         )  # fmt: skip
     assert isinstance(caught.value, KeyboardInterrupt)
     assert len(caught.value.history.losses) == 3
-    rows = np.concatenate([ph.data.order(10, 0, 0)[:6]])
+    rows = order(10, 0, 0)[:6]
     ph.fit(
         plain, squares, data[rows], optimizer=ph.SGD(0.1), batch_size=2, shuffle=False,
         progress=False,

@@ -8,7 +8,7 @@ from blobs import Line, line
 from numpy.testing import assert_array_equal
 
 import phistar as ph
-from phistar.data import Dataset
+from phistar.data.dataset import Dataset
 from phistar.errors import NotFiniteError
 
 b, t, u = ph.indices("b t u")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from phistar.backends.reference import compile as compile_reference
 
+from phistar.backends.reference import compile as compile_reference
 from phistar.compiler import differentiate
 from phistar.ir.build import apply, const, index_value, load, reduce, settle, whole
 from phistar.ir.dtypes import DType

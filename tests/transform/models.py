@@ -3,21 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from cases import (
-    add,
-    affine,
-    define,
-    f,
-    given,
-    param,
-    program,
-    random_values,
-    reduction,
-    sigma,
-    state,
-    tensor,
-    value,
-)
 
 from phistar.ir.build import apply, cast, load
 from phistar.ir.dtypes import DType
@@ -34,6 +19,21 @@ from phistar.ir.program import (
     Random,
     Remainder,
     Scan,
+)
+from transform.cases import (
+    add,
+    affine,
+    define,
+    f,
+    given,
+    param,
+    program,
+    random_values,
+    reduction,
+    sigma,
+    state,
+    tensor,
+    value,
 )
 
 Model = tuple[Program, dict[str, np.ndarray]]

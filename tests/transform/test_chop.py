@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from cases import define, f, given, program, reduction, run, sigma, tensor, value
-from models import MODELS
 
 from phistar.compiler import differentiate, lower
 from phistar.ir.build import load
@@ -10,6 +8,8 @@ from phistar.ir.primitives import Reduction
 from phistar.ir.program import Expr, Index
 from phistar.ir.walk import expressions, flat
 from phistar.transform.chop import DEEPEST, chop, is_deep
+from transform.cases import define, f, given, program, reduction, run, sigma, tensor, value
+from transform.models import MODELS
 
 b, i = Index("b", 3), Index("i", 2)
 x, z, L = given("x", 3), tensor("z", 3), tensor("L")

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from cases import define, given, program, reduction, run, tensor, value
-from models import MODELS
 
 from phistar.ir.build import load
 from phistar.ir.primitives import Reduction
@@ -10,6 +8,8 @@ from phistar.ir.program import Apply, Index, Own, Reduce
 from phistar.ir.walk import expressions, flat, nodes
 from phistar.transform.flatten import flatten
 from phistar.transform.lift import lift
+from transform.cases import define, given, program, reduction, run, tensor, value
+from transform.models import MODELS
 
 R = Reduction
 b, y = Index("b", 3), Index("y", 4)

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from cases import add, affine, define, f, given, param, program, reduction, run, sigma, tensor
-from models import MODELS
 
 from phistar.compiler import differentiate
 from phistar.ir.build import load
@@ -11,6 +9,20 @@ from phistar.ir.program import Index, Scan
 from phistar.transform.flatten import flatten
 from phistar.transform.hoist import hoist
 from phistar.transform.lift import lift
+from transform.cases import (
+    add,
+    affine,
+    define,
+    f,
+    given,
+    param,
+    program,
+    reduction,
+    run,
+    sigma,
+    tensor,
+)
+from transform.models import MODELS
 
 b, i, j, t = Index("b", 3), Index("i", 4), Index("j", 2), Index("t", 5)
 x, W = given("x", 3, 5, 4), param("W", 2, 4)
@@ -65,9 +77,10 @@ def test_a_recurrent_layer_and_its_gradient():
 
 def test_a_scan_without_a_recurrence_is_none():
     y, z = tensor("y", 3, 5), tensor("z", 3, 5)
-    assert hoisted(
-        define(y, (b, t), load(x, b, t, 0) ** 2), define(z, (b, t), load(y, b, t) + 1)
-    ) == "y[b, t] = x[b, t, 0] ** 2\nz[b, t] = y[b, t] + 1"
+    assert (
+        hoisted(define(y, (b, t), load(x, b, t, 0) ** 2), define(z, (b, t), load(y, b, t) + 1))
+        == "y[b, t] = x[b, t, 0] ** 2\nz[b, t] = y[b, t] + 1"
+    )
 
 
 def test_what_is_read_before_it_is_complete_stays():

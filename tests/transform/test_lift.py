@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from cases import define, f, given, param, program, reduction, run, sigma, state, tensor, value
-from models import MODELS
 
 from phistar.ir.build import load
 from phistar.ir.primitives import Reduction
@@ -10,6 +8,20 @@ from phistar.ir.program import Assign, Index, Reduce
 from phistar.ir.walk import expressions, flat, nodes
 from phistar.transform.guards import is_constant
 from phistar.transform.lift import NORMALISED, is_bare, lift
+from transform.cases import (
+    define,
+    f,
+    given,
+    param,
+    program,
+    reduction,
+    run,
+    sigma,
+    state,
+    tensor,
+    value,
+)
+from transform.models import MODELS
 
 R = Reduction
 b, i, j, k = Index("b", 3), Index("i", 4), Index("j", 2), Index("k", 5)
@@ -51,9 +63,7 @@ def test_a_pre_activation_has_a_name():
     h = tensor("h", 3, 2)
     linear = sigma(i, load(W, j, i) * load(x, b, i)) + load(c, j)
     assert text(define(h, (b, j), f("relu", linear))) == (
-        "h.pre[b, j] += Σ_i W[j, i] * x[b, i]\n"
-        "h.pre[b, j] += c[j]\n"
-        "h[b, j] = relu(h.pre[b, j])"
+        "h.pre[b, j] += Σ_i W[j, i] * x[b, i]\nh.pre[b, j] += c[j]\nh[b, j] = relu(h.pre[b, j])"
     )
 
 
@@ -112,9 +122,7 @@ def test_cumsum_is_a_sum_up_to_here():
 def test_updates_are_not_split():
     m = state("m", 4)
     e = load(m, i) * 0.9 + sigma(b, load(x, b, i))
-    assert text(define(m, (i,), e)) == (
-        "m.sum[i] += Σ_b x[b, i]\nm[i] = m[i] * 0.9 + m.sum[i]"
-    )
+    assert text(define(m, (i,), e)) == ("m.sum[i] += Σ_b x[b, i]\nm[i] = m[i] * 0.9 + m.sum[i]")
 
 
 def test_a_risky_expression_takes_its_guard_along():

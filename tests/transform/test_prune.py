@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from cases import add, define, given, program, run, sigma, state, tensor
-from models import MODELS
 
 from phistar.ir.build import load
 from phistar.ir.printer import print_statements
 from phistar.ir.program import Index, Scan
 from phistar.transform.lift import lift
 from phistar.transform.prune import prune
+from transform.cases import add, define, given, program, run, sigma, state, tensor
+from transform.models import MODELS
 
 i, t = Index("i", 4), Index("t", 4)
 x, y, z, L = given("x", 4), tensor("y", 4), tensor("z", 4), tensor("L")

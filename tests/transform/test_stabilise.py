@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from cases import define, f, given, program, reduction, run, sigma, tensor, value
-from models import MODELS
 
 from phistar.compiler import differentiate
 from phistar.ir.build import load
@@ -10,6 +8,8 @@ from phistar.ir.primitives import Reduction
 from phistar.ir.printer import print_statements
 from phistar.ir.program import Index, Pad
 from phistar.transform.stabilise import stabilise
+from transform.cases import define, f, given, program, reduction, run, sigma, tensor, value
+from transform.models import MODELS
 
 R = Reduction
 b, i, y, u = Index("b", 3), Index("i", 2), Index("y", 4), Index("u", 3)

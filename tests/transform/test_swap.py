@@ -2,7 +2,18 @@ import math
 
 import numpy as np
 import pytest
-from cases import (
+
+from phistar.compiler import differentiate
+from phistar.errors import ProgramError
+from phistar.ir.build import load
+from phistar.ir.dtypes import DType
+from phistar.ir.primitives import Op, Reduction
+from phistar.ir.printer import print_statements
+from phistar.ir.program import Assign, Index, Kind, Pad, Program, Scan
+from phistar.transform.lift import lift
+from phistar.transform.stabilise import stabilise
+from phistar.transform.swap import swap
+from transform.cases import (
     add,
     affine,
     check_gradients,
@@ -19,18 +30,7 @@ from cases import (
     tensor,
     value,
 )
-from models import MODELS
-
-from phistar.compiler import differentiate
-from phistar.errors import ProgramError
-from phistar.ir.build import load
-from phistar.ir.dtypes import DType
-from phistar.ir.primitives import Op, Reduction
-from phistar.ir.printer import print_statements
-from phistar.ir.program import Assign, Index, Kind, Pad, Program, Scan
-from phistar.transform.lift import lift
-from phistar.transform.stabilise import stabilise
-from phistar.transform.swap import swap
+from transform.models import MODELS
 
 R = Reduction
 b, i, j, y = Index("b", 3), Index("i", 4), Index("j", 2), Index("y", 3)
@@ -64,8 +64,7 @@ def test_a_linear_layer_gives_two_statements():
     W, h = param("W", 2, 4), tensor("h", 3, 2)
     p = program(define(h, (b, j), sigma(i, load(W, j, i) * load(x, b, i))))
     assert backward_text(p) == (
-        "W.grad[j, i] += Σ_b h.grad[b, j] * x[b, i]\n"
-        "x.grad[b, i] += Σ_j h.grad[b, j] * W[j, i]"
+        "W.grad[j, i] += Σ_b h.grad[b, j] * x[b, i]\nx.grad[b, i] += Σ_j h.grad[b, j] * W[j, i]"
     )
 
 
@@ -97,9 +96,7 @@ def test_softmax_has_its_own_rule_and_keeps_the_condition():
 def test_log_softmax_and_logsumexp():
     s, q, m = given("s", 3, 4), tensor("q", 3, 4), tensor("m", 3)
     p = program(define(q, (b, i), reduction(R.LOG_SOFTMAX, i, load(s, b, i))))
-    assert backward_text(p) == (
-        "s.grad[b, i] = q.grad[b, i] - exp(q[b, i]) * (Σ_i' q.grad[b, i'])"
-    )
+    assert backward_text(p) == ("s.grad[b, i] = q.grad[b, i] - exp(q[b, i]) * (Σ_i' q.grad[b, i'])")
     p = program(define(m, (b,), reduction(R.LOGSUMEXP, i, load(s, b, i))))
     assert backward_text(p) == "s.grad[b, i] = m.grad[b] * exp(s[b, i] - m[b])"
 
@@ -287,18 +284,14 @@ def test_origins_are_kept():
 
 def test_an_update_on_the_way_is_refused():
     m = state("m", 4)
-    p = program(
-        define(m, (i,), load(m, i) * 2), define(L, (), sigma(i, load(m, i))), outputs=[L]
-    )
+    p = program(define(m, (i,), load(m, i) * 2), define(L, (), sigma(i, load(m, i))), outputs=[L])
     with pytest.raises(ProgramError, match="m is updated and read again on the way to L"):
         swap(lift(p), L)
 
 
 def test_a_value_overwritten_in_a_scan_is_refused():
     h, v = tensor("h"), given("v", 4)
-    p = program(
-        Scan(t, (define(h, (), load(v, t) ** 2),)), define(L, (), load(h)), outputs=[L]
-    )
+    p = program(Scan(t, (define(h, (), load(v, t) ** 2),)), define(L, (), load(h)), outputs=[L])
     with pytest.raises(ProgramError, match="h is overwritten at each step of the scan over t"):
         swap(lift(p), L)
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from cases import add, define, f, given, program, run, sigma, state, tensor, value
-from models import MODELS
 
 from phistar.ir.build import load
 from phistar.ir.primitives import Op
 from phistar.ir.printer import print_statements
 from phistar.ir.program import Assign, Index, Scan
 from phistar.transform.versions import commits, versions
+from transform.cases import add, define, f, given, program, run, sigma, state, tensor, value
+from transform.models import MODELS
 
 i, j, t = Index("i", 4), Index("j", 2), Index("t", 4)
 x, L = given("x", 4), tensor("L")
@@ -89,9 +89,7 @@ def test_other_ops_meet_the_old_value(op):
 
 
 def test_an_update_of_some_elements():
-    p = program(
-        define(m, (i,), load(x, i), value(i) > 1), define(L, (), sigma(i, load(m, i) ** 2))
-    )
+    p = program(define(m, (i,), load(x, i), value(i) > 1), define(L, (), sigma(i, load(m, i) ** 2)))
     assert "where(m.mask[n1], m.put[n1], m[n1])" in print_statements(versions(p))
     same_values(p)
 

@@ -70,7 +70,10 @@ CATALOGUE = {
             "t10k-images": "8181f5470baa50b63fa0f6fddb340f0a",
             "t10k-labels": "15d484375f8d13e6eb1aabb0c3f46965",
         },
-        addresses=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        addresses=(
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # has no https
+        ),
         installed="/usr/share/datasets/fashion-mnist",
     ),
 }

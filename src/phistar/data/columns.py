@@ -96,7 +96,7 @@ def column(
 def numbers(values: Any, what: str) -> Array:
     """The values as an array of a type phistar has."""
     try:
-        array = np.asanyarray(values)
+        array: Array = np.asanyarray(values)
     except ValueError as error:
         raise DataError(f"the rows of {what} do not have one shape: {error}") from None
     if array.dtype.kind in TEXT_KINDS:

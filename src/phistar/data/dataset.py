@@ -6,7 +6,7 @@ Dataset(x=images, label=labels)      columns are stored as they come, and decode
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,11 @@ class ColumnSpec:
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """The form of a minibatch: its columns and how many examples it has."""
+    """The form of a minibatch: its columns and how many examples it has, of how many (if known)."""
 
     columns: Mapping[str, ColumnSpec]
     size: int
+    examples: int | None = field(default=None, compare=False)
 
     def resized(self, size: int) -> BatchSpec:
         """The same columns with another number of examples."""
@@ -90,7 +91,7 @@ class Dataset:
         if not whole or batch_size < 1:
             raise DataError(f"a minibatch has a whole number of examples, not {batch_size!r}")
         columns = {name: ColumnSpec(c.shape, c.dtype) for name, c in self._columns.items()}
-        return BatchSpec(columns, int(batch_size))
+        return BatchSpec(columns, int(batch_size), len(self))
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Two data sets drawn at random: that fraction of the examples, and the others."""

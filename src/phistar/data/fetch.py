@@ -91,8 +91,13 @@ class Line:
 
 def check_sum(data: bytes, algorithm: str, expected: str, what: str) -> None:
     """DataError if the data is not what was expected."""
-    got = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+    got = digest(data, algorithm)
     if got != expected:
         raise DataError(
             f"{what} is not what was expected: its {algorithm} is {got}, it should be {expected}"
         )
+
+
+def digest(data: bytes, algorithm: str) -> str:
+    """The checksum of the data, in hexadecimal."""
+    return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()

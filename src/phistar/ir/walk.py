@@ -47,7 +47,8 @@ def rebuild(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
     match e:
         case Apply():
             args = tuple(f(a) for a in e.args)
-            return e if all(a is b for a, b in zip(args, e.args, strict=True)) else replace(e, args=args)
+            same = all(a is b for a, b in zip(args, e.args, strict=True))
+            return e if same else replace(e, args=args)
         case Cast():
             return replace(e, argument=f(e.argument))
         case Load() if any(isinstance(s, Expr) for s in e.subscripts):
@@ -56,6 +57,12 @@ def rebuild(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
             body = f(e.body)
             return replace(e, body=body, condition=None if e.condition is None else f(e.condition))
     return e
+
+
+def with_children(e: Expr, new: Iterable[Expr]) -> Expr:
+    """e over other children, given in the order of `children`."""
+    following = iter(new)
+    return rebuild(e, lambda _: next(following))
 
 
 def rewrite(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
@@ -70,9 +77,9 @@ def rewrite(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
             stack.append((node, True))
             stack.extend((child, False) for child in reversed(inside))
         else:
-            new = iter(done[-len(inside) :])
+            new = done[-len(inside) :]
             del done[-len(inside) :]
-            done.append(f(rebuild(node, lambda _, new=new: next(new))))
+            done.append(f(with_children(node, new)))
     return done[0]
 
 
@@ -160,7 +167,7 @@ def all_indices(a: Assign) -> tuple[Index, ...]:
 
 
 def expressions(a: Assign) -> Iterator[Expr]:
-    """The expressions an assignment evaluates: its value, its condition, its gathers on the left."""
+    """The expressions an assignment evaluates: value, condition, gathers on the left."""
     yield a.value
     if a.condition is not None:
         yield a.condition
@@ -247,7 +254,9 @@ def substitute(e: Expr, at: Substitution) -> Expr:
             return replace(e, indices=tuple(_must_be_index(at.get(i, i)) for i in e.indices))
         case Reduce():
             indices = tuple(_must_be_index(at.get(i, i)) for i in e.indices)
-            return replace(rebuild(e, lambda child: substitute(child, at)), indices=indices)
+            inside = rebuild(e, lambda child: substitute(child, at))
+            assert isinstance(inside, Reduce)
+            return replace(inside, indices=indices)
     return rebuild(e, lambda child: substitute(child, at))
 
 

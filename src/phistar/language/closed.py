@@ -17,8 +17,6 @@ from phistar.ir.program import Kind, Origin
 from phistar.language import scope
 from phistar.language.equations import closed_equation
 from phistar.language.expression import (
-    Call,
-    CastTo,
     Element,
     Expr,
     Literal,
@@ -106,25 +104,7 @@ def is_statement(node: Expr) -> bool:
     """Whether a closed part computes something from tensors (a literal or 1/8 does not)."""
     if isinstance(node, Literal | Element):
         return False
-    if isinstance(node, Call | CastTo):
-        return any(not isinstance(c, Literal) for c in leaves(node))
-    return isinstance(node, Reduced)
-
-
-def leaves(e: Expr) -> Iterator[Expr]:
-    seen: set[Expr] = set()
-    stack = [e]
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if not node.children or isinstance(node, Element):
-            yield node
-            if isinstance(node, Element):
-                return
-        else:
-            stack.extend(node.children)
+    return node.reads or isinstance(node, Reduced)
 
 
 def statement(value: Expr, name: str) -> Tensor:

@@ -134,21 +134,24 @@ class Operators:
 class Expr(Operators):
     """Base of the nodes. One without free indices is itself a tensor without axes."""
 
-    __slots__ = ("__weakref__", "_open", "_tensor", "depth", "free", "has_ellipsis", "written")
+    __slots__ = ("__weakref__", "_open", "_tensor", "depth", "free", "has_ellipsis", "reads", "written")
 
     def __init__(self, children: Iterable[Expr], bound: frozenset[str] = frozenset()) -> None:
         free: dict[str, Index] = {}
         depth = 0
         has_ellipsis = False
+        reads = False
         for child in children:
             depth = max(depth, child.depth)
             has_ellipsis = has_ellipsis or child.has_ellipsis
+            reads = reads or child.reads
             for name, index in child.free.items():
                 if name not in bound:
                     free.setdefault(name, index)
         self.free: dict[str, Index] = free
         self.depth = depth + 1
         self.has_ellipsis: bool = has_ellipsis
+        self.reads: bool = reads  # whether a tensor or a random field is read in it
         self._tensor: Tensor | None = None
         self._open: tuple[Index, ...] | None = None
         self.written: Expr = self  # the node the user wrote, if this one is a rewriting of it
@@ -269,6 +272,7 @@ class Element(Expr):
         from phistar.language.subscripts import subscript_expressions
 
         super().__init__(subscript_expressions(subscripts))
+        self.reads = True
         self.target = target
         self.definition = target.definition  # the tensor as it is now: it may be defined again
         self.subscripts = subscripts
@@ -372,6 +376,7 @@ class RandomField(Expr):
         self, distribution: Distribution, indices: tuple[Index, ...], place: int
     ) -> None:
         super().__init__(indices)
+        self.reads = True
         self.distribution = distribution
         self.indices = indices
         self.place = place

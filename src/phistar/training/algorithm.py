@@ -10,7 +10,7 @@ import numpy as np
 
 from phistar import compiler
 from phistar.backends.contract import Compiled
-from phistar.data import BatchSpec
+from phistar.data.dataset import BatchSpec
 from phistar.errors import UsageError
 from phistar.ir.program import Program
 from phistar.language.models import Model

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from phistar.data import BatchSpec, Dataset
+from phistar.data.dataset import BatchSpec, Dataset
 from phistar.errors import DataError, ModelError
 from phistar.ir.program import Kind
 from phistar.language.models import Model

@@ -10,7 +10,7 @@ import numpy as np
 
 from phistar import compiler
 from phistar.backends.contract import Compiled
-from phistar.data import BatchSpec, Dataset, positions
+from phistar.data.dataset import BatchSpec, Dataset
 from phistar.errors import DataError, ExpressionError
 from phistar.language.evaluation import current_seed, given_value
 from phistar.language.models import Model
@@ -132,9 +132,9 @@ class Runner:
         if not len(data):
             raise DataError("there is nothing to evaluate: the data has no examples")
         whole = data.spec(batch_size)
-        for number, at in enumerate(positions(len(data), batch_size)):
-            size = at.stop - at.start
-            yield size, self.run(whole.resized(size), data.batch(at), number)
+        for number, start in enumerate(range(0, len(data), batch_size)):
+            rows = np.arange(start, min(start + batch_size, len(data)))
+            yield len(rows), self.run(whole.resized(len(rows)), data.batch(rows), number)
 
     def run(self, spec: BatchSpec, columns: Mapping[str, Array], number: int) -> Any:
         traced, compiled = self.program(spec)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from phistar.data import Dataset, order, positions
+from phistar.data.dataset import Dataset
+from phistar.data.order import order
 from phistar.errors import DataError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
@@ -152,7 +153,8 @@ class Run:
         """The rows of each minibatch of an epoch."""
         size = self.algorithm.batch.size
         rows = order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
-        return (rows[at] for at in positions(len(rows), size, self.algorithm.drop_last))
+        end = len(rows) - len(rows) % size if self.algorithm.drop_last else len(rows)
+        return (rows[start : min(start + size, end)] for start in range(0, end, size))
 
     def step(self, epoch: int, rows: Array) -> float:
         """One step; its loss."""

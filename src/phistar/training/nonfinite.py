@@ -84,22 +84,39 @@ def targets(statements: tuple[Assign, ...]) -> Iterator[Tensor]:
 def first_not_finite(
     statements: tuple[Assign, ...], known: Mapping[str, Array], results: Mapping[str, Array]
 ) -> Assign | None:
-    """The first statement with a result that is not finite, of finite reads if there is one.
+    """The first statement whose result is not finite though what it read was.
 
-    A mask with an infinity of its own, where(u <= t, s[t, u], -inf), is not to blame.
+    A mask with an infinity of its own, where(u <= t, s[t, u], -inf), is not to blame: after one, it
+    is the first statement that made a NaN of numbers and infinities.
     """
+    history = list(read_and_result(statements, known, results))
+    for a, read, result in history:
+        if not finite([result]) and finite(read) and not has_infinity(a):
+            return a
+    for a, read, result in history:
+        if has_nan([result]) and not has_nan(read):
+            return a
+    return next((a for a, _, result in history if not finite([result])), None)
+
+
+def read_and_result(
+    statements: tuple[Assign, ...], known: Mapping[str, Array], results: Mapping[str, Array]
+) -> Iterator[tuple[Assign, list[Array], Array]]:
+    """Each statement, what it read and what it gave."""
     now = dict(known)
-    later: Assign | None = None
     for a in statements:
         tensor = a.target.tensor
         read = [now[load.tensor.name] for load in reads(a) if load.tensor.name in now]
         now[tensor.name] = results[tensor.name]
-        if np.isfinite(now[tensor.name]).all() or has_infinity(a):
-            continue
-        if all(np.isfinite(array).all() for array in read):
-            return a
-        later = later or a
-    return later
+        yield a, read, now[tensor.name]
+
+
+def finite(arrays: list[Array]) -> bool:
+    return all(np.isfinite(array).all() for array in arrays)
+
+
+def has_nan(arrays: list[Array]) -> bool:
+    return any(np.isnan(array).any() for array in arrays)
 
 
 def has_infinity(a: Assign) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from phistar import compiler
-from phistar.data import BatchSpec
+from phistar.data.dataset import BatchSpec
 from phistar.ir import program as ir
 from phistar.ir.dtypes import DType
 from phistar.ir.program import Kind

@@ -1,4 +1,4 @@
-"""Parameter values in files: safetensors, whole or not at all, and what fits what by name and shape.
+"""Parameter values in files (safetensors, whole or not at all), and what fits by name and shape.
 
 No pickle, ever: a file of values cannot run anything.
 """

@@ -24,7 +24,14 @@ from phistar.ir.program import (
     Statement,
     Tensor,
 )
-from phistar.ir.walk import all_indices, children, expressions, free_indices, rebuild
+from phistar.ir.walk import (
+    all_indices,
+    children,
+    expressions,
+    free_indices,
+    rebuild,
+    with_children,
+)
 from phistar.transform.guards import conjunction, indices_of, risky
 from phistar.transform.names import Names, names_of
 
@@ -113,8 +120,7 @@ class Chopper:
         self, node: Expr, inside: list[tuple[Expr, int]], context: Context
     ) -> tuple[Expr, int]:
         """The node over its shallow children, or a load of it if that is too deep; its depth."""
-        new = iter([x for x, _ in inside])
-        node = rebuild(node, lambda _: next(new)) if inside else node
+        node = with_children(node, [x for x, _ in inside]) if inside else node
         depth = 1 + max((d for _, d in inside), default=0)
         if depth < DEEPEST:
             return node, depth
