@@ -4,7 +4,9 @@ PYTHON ?= python3
 TORCH  ?= torch==2.13.0
 VENV   := .venv
 BIN    := $(VENV)/bin
+OLD    := phistar needs Python 3.11 or later: make PYTHON=python3.12
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE  # with it, every import compiles every module anew
 
 .DEFAULT_GOAL := help
 .PHONY: help mnist test lint format golden clean
@@ -36,6 +38,7 @@ clean:  ## remove the environment and all caches
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD)" or 0)'
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
@@ -43,8 +46,8 @@ $(VENV)/.plot: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install -q -e '.[plot]'
 	touch $@
 
-# PyTorch is only compared with: without it those tests are skipped.
+# PyTorch is only compared with: without it (make test TORCH=) those tests are skipped.
 $(VENV)/.test: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install -q -e '.[plot,xla,test,dev]'
-	-$(BIN)/python -m pip install -q '$(TORCH)'
+	$(if $(TORCH),-$(BIN)/python -m pip install -q '$(TORCH)')
 	touch $@

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from programs import random_program
 
 from phistar import compiler, verify
 from phistar.backends import reference
@@ -21,6 +20,7 @@ from phistar.ir.primitives import Op
 from phistar.ir.program import Assign, Program, Tensor
 from phistar.transform.differentiate import Differentiated, differentiate
 from phistar.transform.versions import everywhere
+from programs import random_program
 
 SEED = 3
 FUZZ = int(os.environ.get("PHISTAR_FUZZ", "1"))

@@ -1,16 +1,19 @@
 """Programs print as text that reads back as the same program: what is written, differentiated and
 lowered alike."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from programs import random_program
 
 from phistar import compiler
 from phistar.ir.parser import parse
 from phistar.ir.program import Program
+from phistar.transform.differentiate import differentiate
+from programs import random_program
 
 CHUNKS, SIZE = 10, 50
+NOTE = re.compile("  # .*")  # a reader is told things that a parser is not
 
 
 def stages(seed: int) -> Iterator[Program]:
@@ -18,7 +21,7 @@ def stages(seed: int) -> Iterator[Program]:
     program, _ = random_program(seed)
     yield program
     wrt = [t for t in program.inputs if t.dtype.is_float]
-    gradients, _ = compiler.gradient_program(program, program.outputs[0], wrt)
+    gradients = differentiate(program, program.outputs[0], wrt).program
     yield gradients
     yield compiler.lower(gradients)
 
@@ -29,4 +32,4 @@ def test_text_reads_back(chunk):
         for program in stages(seed):
             text = str(program)
             assert parse(text) == program, f"seed {seed}"
-            assert str(parse(text)) == text, f"seed {seed}"
+            assert str(parse(text)) == NOTE.sub("", text), f"seed {seed}"

@@ -80,7 +80,7 @@ def test_what_is_refused(values: Any, message: str) -> None:
 
 
 def test_decodings_that_are_refused() -> None:
-    with pytest.raises(ph.DataError, match="a divisor is a number other than 0 .* it is 0 and"):
+    with pytest.raises(ph.DataError, match=r"a divisor is a number other than 0 .* it is 0 and"):
         column(BYTES, divisor=0)
     with pytest.raises(ph.DataError, match="gives floats, but it is 255 and the type is i64"):
         column(BYTES, "i64", divisor=255)

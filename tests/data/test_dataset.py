@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from phistar.data import BatchSpec, ColumnSpec, Dataset, column
+from phistar.data import BatchSpec, ColumnSpec, Dataset, column, order
 from phistar.errors import DataError
 from phistar.ir.dtypes import DType
 
@@ -112,7 +112,48 @@ def test_a_minibatch_of_no_size(data: Dataset, size: Any) -> None:
         data.spec(size)
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.5, 2])
-def test_a_split_into_nothing(data: Dataset, fraction: float) -> None:
-    with pytest.raises(DataError, match="a fraction between 0 and 1, not"):
-        data.split(fraction)
+@pytest.mark.parametrize(
+    ("parts", "sizes"), [((6, 4), [6, 4]), ((6,), [6, 4]), ((0.5, 0.2), [5, 2, 3])]
+)
+def test_a_split_by_numbers_or_fractions(
+    data: Dataset, parts: tuple[float, ...], sizes: list[int]
+) -> None:
+    pieces = data.split(*parts)
+    assert [len(piece) for piece in pieces] == sizes
+    assert_array_equal(np.sort(np.concatenate([p["label"] for p in pieces])), np.arange(10))
+
+
+@pytest.mark.parametrize("parts", [(), (0,), (1.0,), (-0.5,), (2.0,), (0.5, 3), ("a",)])
+def test_a_split_into_nothing(data: Dataset, parts: Any) -> None:
+    with pytest.raises(DataError, match="a split wants fractions, each a number between 0 and 1"):
+        data.split(*parts)
+
+
+@pytest.mark.parametrize("parts", [(6, 5), (0.9, 0.2)])
+def test_a_split_into_more_than_there_is(data: Dataset, parts: tuple[float, ...]) -> None:
+    with pytest.raises(DataError, match=f"parts of {parts[0]}, {parts[1]} exceed the 10 examples"):
+        data.split(*parts)
+
+
+def test_a_column_by_name_and_an_example_by_number(data: Dataset) -> None:
+    assert_array_equal(data["label"], np.arange(10))
+    assert_array_equal(data[-1]["label"], 9)
+    assert data[2]["x"].shape == (2, 3)
+    assert_array_equal(data[np.arange(10) > 6]["label"], [7, 8, 9])
+    with pytest.raises(DataError, match="no column 'y'"):
+        data["y"]
+    with pytest.raises(IndexError, match="out of range"):
+        data[10]
+    assert len(list(data)) == 10
+
+
+def test_minibatches_of_one_pass(data: Dataset) -> None:
+    assert [len(batch["x"]) for batch in data.batches(4)] == [4, 4, 2]
+    assert [len(batch["x"]) for batch in data.batches(4, drop_last=True)] == [4, 4]
+    labels = [b["label"] for b in data.batches(4, shuffle=True, seed=1, epoch=2)]
+    assert_array_equal(np.concatenate(labels), order(10, 1, 2))
+
+
+def test_a_name_that_no_parameter_can_have() -> None:
+    with pytest.raises(DataError, match="'x y' cannot name a column"):
+        Dataset(**{"x y": [1]})

@@ -63,13 +63,13 @@ def test_failures(address: str, path: str, reason: str, tries: int) -> None:
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "SECONDS", 1.0)
-    with pytest.raises(ph.DataError, match="could not be fetched: .*refused"):
+    with pytest.raises(ph.DataError, match=r"could not be fetched: .*refused"):
         download("http://127.0.0.1:9/x", "x")
 
 
 def test_check_sum() -> None:
     check_sum(b"abc", "md5", "900150983cd24fb0d6963f7d28e17f72", "abc")
-    with pytest.raises(ph.DataError, match="x is not what was expected: its md5 is 9001.*, it sho"):
+    with pytest.raises(ph.DataError, match=r"x is not what was expected: its md5 is 9001"):
         check_sum(b"abc", "md5", "00", "x")
     assert digest(b"abc", "sha256").startswith("ba7816bf")
 

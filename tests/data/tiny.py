@@ -1,4 +1,4 @@
-"""A tiny image set in the form of MNIST: files for a folder, and a pickle as the registry has it."""
+"""A tiny image set in the form of MNIST: files for a folder, a pickle as the registry has it."""
 
 import gzip
 import pickle

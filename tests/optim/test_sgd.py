@@ -71,7 +71,9 @@ def test_sgd_prints_as_the_user_indexed() -> None:
 
 @pytest.mark.parametrize("rate", [0, -0.1, float("nan"), float("inf"), "0.1", True, None])
 def test_rates_that_are_none(rate: Any) -> None:
-    with pytest.raises(UsageError, match=f"the rate of SGD must be a positive number, not {rate!r}"):
+    with pytest.raises(
+        UsageError, match=f"the rate of SGD must be a positive number, not {rate!r}"
+    ):
         ph.SGD(rate)
 
 

@@ -11,7 +11,7 @@ b, i, j, y = ph.indices("b i j y")
 
 
 class Net(ph.Model):
-    """x[b, i] -> P[b, y], one hidden layer; the shapes come from the equations but for the labels."""
+    """x[b, i] -> P[b, y], with one hidden layer."""
 
     def __init__(self, hidden: int = 8) -> None:
         self.W0 = ph.param(hidden, 2)

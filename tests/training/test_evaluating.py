@@ -1,4 +1,4 @@
-"""`ph.evaluate` and `ph.predict`: exact over the whole set, whatever the size of the minibatches."""
+"""`ph.evaluate` and `ph.predict`: exact over the whole set, whatever the size of a minibatch."""
 
 from typing import Any
 
@@ -64,7 +64,9 @@ def test_labels_for_every_time() -> None:
     word, label = rng.integers(0, 4, (7, 5)), rng.integers(0, 3, (7, 5))
     model = Table()
     results = ph.evaluate(model, None, Dataset(word=word, label=label), ["accuracy"], batch_size=3)
-    assert_allclose(results["accuracy"], np.mean(model.E.value[word].argmax(-1) == label), rtol=1e-6)
+    assert_allclose(
+        results["accuracy"], np.mean(model.E.value[word].argmax(-1) == label), rtol=1e-6
+    )
 
 
 def test_evaluation_changes_nothing() -> None:
@@ -122,7 +124,7 @@ def keeps_the_label(model: Net, x: Any) -> Any:
 
 def test_mistakes() -> None:
     data = blobs(7)
-    with pytest.raises(ModelError, match="a model is an object of a subclass of ph.Model, not 3"):
+    with pytest.raises(ModelError, match=r"a model is an object of a subclass of ph\.Model, not 3"):
         ph.predict(3, data)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there is nothing to evaluate: the data has no examples"):
         ph.evaluate(Net(), loss, data[:0])
@@ -138,7 +140,7 @@ def test_mistakes() -> None:
 
 def test_mistakes_with_metrics() -> None:
     data = blobs(7)
-    with pytest.raises(UsageError, match='metrics= wants a list, such as .*, not .accuracy'):
+    with pytest.raises(UsageError, match=r"metrics= wants a list, such as .*, not .accuracy"):
         ph.evaluate(Net(), loss, data, "accuracy")
     with pytest.raises(UsageError, match="there is no metric 'acuracy': did you mean accuracy"):
         ph.evaluate(Net(), loss, data, ["acuracy"])

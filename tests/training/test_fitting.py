@@ -71,9 +71,7 @@ def test_more_in_a_batch_than_there_are_examples() -> None:
 def test_training_is_a_function_of_its_seed() -> None:
     def trained(seed: int) -> Any:
         model = Net()
-        history = ph.fit(
-            model, loss, blobs(), optimizer=ph.SGD(0.3), seed=seed, progress=False
-        )
+        history = ph.fit(model, loss, blobs(), optimizer=ph.SGD(0.3), seed=seed, progress=False)
         return model.W0.value, history.losses
 
     (W, losses), (W_again, losses_again), (W_other, _) = trained(1), trained(1), trained(2)

@@ -29,9 +29,7 @@ def test_the_first_statement_is_named() -> None:
         r"  is the first statement whose result is not finite: h\[2\] is nan"
     )
     with pytest.raises(NotFiniteError, match=message):
-        ph.fit(
-            model, logs, Dataset(x=x), optimizer=ph.SGD(0.1), shuffle=False, progress=False
-        )
+        ph.fit(model, logs, Dataset(x=x), optimizer=ph.SGD(0.1), shuffle=False, progress=False)
     assert model.w.value == 0.5  # as before the step
 
 

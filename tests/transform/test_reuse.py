@@ -156,8 +156,8 @@ def test_reductions_inside_expressions_count_too():
 def test_gathers_on_the_left():
     word = given("word", 4, dtype=DType.I64)
     text = reused(
-        add(p, (load(word, i),), load(x, i), (i,)),
-        add(q, (load(word, j),), load(x, j), (j,)),
+        add(p, (load(word, i),), load(x, i)),
+        add(q, (load(word, j),), load(x, j)),
         define(r, (i,), load(p, i) + load(q, i)),
     )
-    assert text == "p[word[i]] += Σ_i x[i]\nr[i] = p[i] + p[i]"
+    assert text == "p[word[i]] += x[i]\nr[i] = p[i] + p[i]"

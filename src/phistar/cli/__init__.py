@@ -1,6 +1,6 @@
 """The command `phistar`: train, evaluate and look at models without writing Python.
 
-    exit status: 0 done; 1 an error of phistar's; 2 a mistake in the command; 130 stopped by Ctrl-C
+exit status: 0 done; 1 an error of phistar's; 2 a mistake in the command; 130 stopped by Ctrl-C
 """
 
 import os

@@ -49,7 +49,7 @@ def trained(args: argparse.Namespace) -> tuple[Recipe, Model, Dataset]:
 
 
 def find(what: str, weights: Path | None) -> tuple[Recipe, Path]:
-    """A run's recipe and weights, or a recipe with the weights given, else those of its newest run."""
+    """The recipe and the weights of a run, or of a recipe: those given, else its newest run's."""
     folder = Path(what)
     if folder.is_dir():
         return recipe(read_record(folder)["recipe"]), weights or folder / MODEL

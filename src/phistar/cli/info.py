@@ -1,4 +1,4 @@
-"""`phistar info`: versions, backends, compilers, folders and threads, for a look or a bug report."""
+"""`phistar info`: versions, backends, compilers, folders and threads, as a bug report needs."""
 
 import argparse
 import os
@@ -76,6 +76,9 @@ def folders() -> Iterator[tuple[str, str]]:
 
 
 def threads() -> Iterator[tuple[str, str]]:
-    yield "processors", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    yield (
+        "processors",
+        str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+    )
     for name in THREADS:
         yield name, os.environ.get(name) or "not set"

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,7 +68,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError(f"there is no command {argv[0]!r}: {suggestion(argv[0], commands)}")
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        refuse_unknown(unknown[0], commands[argv[0]])
+        refuse_unknown(unknown[0], commands.get(argv[0], parser))
     return args
 
 
@@ -92,7 +92,9 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     under = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands = {
         "train": train(under),
-        "eval": evaluation(under, "eval", "measure a trained model on the test set", "evaluate:measure"),
+        "eval": evaluation(
+            under, "eval", "measure a trained model on the test set", "evaluate:measure"
+        ),
         "predict": prediction(under),
         "show": show(under),
         "info": info(under),
@@ -123,10 +125,12 @@ class Later:
 def train(under: Any) -> Parser:
     made = command(under, "train", "train a recipe", TRAIN_EXAMPLES, "train:run")
     made.add_argument("recipe", metavar="RECIPE", help=recipes())
-    made.add_argument("--epochs", type=int, help="passes over the training set")
-    made.add_argument("--batch-size", type=int, help="examples in a minibatch")
+    made.add_argument("--epochs", type=whole(0), help="passes over the training set")
+    made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
     made.add_argument("--lr", type=float, help="the rate of the optimizer")
-    made.add_argument("--seed", type=int, default=0, help="parameters and order follow from it")
+    made.add_argument(
+        "--seed", type=whole(0), default=0, help="parameters and order follow from it"
+    )
     made.add_argument("--out", type=Path, help="folder of the run; default runs/RECIPE-TIME")
     add_backend(made)
     return made
@@ -153,7 +157,7 @@ def show(under: Any) -> Parser:
     made.add_argument("--backward", action="store_true", help="the backward program too")
     made.add_argument("--algorithm", action="store_true", help="the whole training algorithm")
     made.add_argument("--latex", action="store_true", help="as LaTeX")
-    made.add_argument("--batch-size", type=int, help="examples in a minibatch")
+    made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
     return made
 
 
@@ -164,7 +168,7 @@ def info(under: Any) -> Parser:
 def add_trained(parser: Parser) -> None:
     parser.add_argument("what", metavar="RUN", help="folder of a run, or the name of a recipe")
     parser.add_argument("--weights", type=Path, help="a safetensors file to use")
-    parser.add_argument("--batch-size", type=int, default=1000, help="examples at a time")
+    parser.add_argument("--batch-size", type=whole(1), default=1000, help="examples at a time")
     add_backend(parser)
 
 
@@ -174,9 +178,20 @@ def add_backend(parser: Parser) -> None:
     )
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is not less than the least."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"wants a whole number from {least} on, not {text}")
+        return int(text)
+
+    return read
+
+
 def backend(name: str) -> str:
     if name not in BACKENDS:
-        raise UsageError(f"there is no backend {name!r}: {suggestion(name, BACKENDS)}")
+        raise argparse.ArgumentTypeError(f"there is no {name!r}: {suggestion(name, BACKENDS)}")
     return name
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from phistar import data, optim
+from phistar import optim
+from phistar.data import Dataset, mnist
 from phistar.errors import UsageError, suggestion
 from phistar.ir.dtypes import as_dtype
 from phistar.language.models import Model
@@ -27,7 +28,7 @@ class Recipe:
     summary: str
     model: Callable[[], Model]
     loss: Callable[..., Any]
-    data: Callable[[], tuple[data.Dataset, data.Dataset]]
+    data: Callable[[], tuple[Dataset, Dataset]]
     columns: dict[str, tuple[tuple[int, ...], str]]
     optimizer: Callable[[float], optim.Optimizer]
     rate: float
@@ -35,9 +36,9 @@ class Recipe:
     batch_size: int
     metrics: tuple[str, ...] = ("accuracy",)
 
-    def example(self, examples: int) -> data.Dataset:
+    def example(self, examples: int) -> Dataset:
         """Data of the right form, all zeros: enough to trace and print."""
-        return data.Dataset(
+        return Dataset(
             **{
                 name: np.zeros((examples, *shape), as_dtype(dtype).numpy)
                 for name, (shape, dtype) in self.columns.items()
@@ -53,7 +54,7 @@ RECIPES: dict[str, Recipe] = {
             summary="handwritten digits, one hidden layer of 128: about 98 % after 10 epochs",
             model=mnist_mlp.MLP,
             loss=mnist_mlp.loss,
-            data=lambda: data.mnist(),
+            data=mnist,
             columns={"x": ((784,), "f32"), "label": ((), "i64")},
             optimizer=optim.SGD,
             rate=0.1,

@@ -1,6 +1,6 @@
 """Folders of runs: what `phistar train` leaves behind and `phistar eval` finds again.
 
-    runs/mnist-mlp-20260101-120000/   model.safetensors  algorithm.txt  plot.png  run.json
+runs/mnist-mlp-20260101-120000/   model.safetensors  algorithm.txt  plot.png  run.json
 """
 
 import json

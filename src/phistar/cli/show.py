@@ -1,6 +1,7 @@
-"""`phistar show RECIPE`: the equations, the backward program, the whole algorithm; text or LaTeX."""
+"""`phistar show RECIPE`: the equations, the backward program, the algorithm; text or LaTeX."""
 
 import argparse
+from dataclasses import replace
 
 from phistar import compiler
 from phistar.cli.recipes import Recipe, recipe
@@ -14,8 +15,6 @@ from phistar.training.algorithm import compile
 def run(args: argparse.Namespace) -> None:
     chosen = recipe(args.recipe)
     size = chosen.batch_size if args.batch_size is None else args.batch_size
-    if size < 1:
-        raise UsageError(f"--batch-size must be a whole number from 1 on, not {size}")
     if args.algorithm and args.latex:
         raise UsageError("--algorithm is shown as text: leave out --latex")
     if args.algorithm:
@@ -35,9 +34,10 @@ def forward(chosen: Recipe, size: int) -> Traced:
 
 
 def backward(traced: Traced) -> Program:
-    """The backward statements, from the adjoint of the loss on."""
+    """The backward statements, in the order in which they run."""
     wrt = [t for t in traced.source.inputs if t.kind is Kind.PARAMETER]
-    return compiler.backward_statements(traced.source, traced.outputs[0], wrt)
+    made = compiler.differentiate(traced.source, traced.outputs[0], wrt, given=True)
+    return replace(traced.source, statements=tuple(s for _, some in made.steps for s in some))
 
 
 def printed(program: Program, as_latex: bool) -> str:

@@ -5,14 +5,14 @@ Dataset(x=images, label=labels)      columns are stored as they come, and decode
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from phistar.data.columns import Array, Column, column
-from phistar.data.order import order
+from phistar.data.order import order, positions
 from phistar.errors import DataError
 from phistar.ir.dtypes import DType
 
@@ -52,6 +52,8 @@ class Dataset:
     def __init__(self, /, **columns: Any) -> None:
         if not columns:
             raise DataError("a data set has at least one column: Dataset(x=..., label=...)")
+        if wrong := [name for name in columns if not name.isidentifier()]:
+            raise DataError(f"{wrong[0]!r} cannot name a column: take a word such as x or label")
         self._columns = {
             name: values if isinstance(values, Column) else column(values, name=name)
             for name, values in columns.items()
@@ -80,9 +82,24 @@ class Dataset:
         at = self._rows(rows)
         return {name: c[at] for name, c in self._columns.items()}
 
-    def __getitem__(self, rows: Rows | slice) -> Dataset:
-        """The data set of these rows; nothing is copied."""
-        at = self._rows(rows)
+    @overload
+    def __getitem__(self, key: str) -> Array: ...
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Array]: ...
+    @overload
+    def __getitem__(self, key: Rows | slice) -> Dataset: ...
+
+    def __getitem__(self, key: Any) -> Any:
+        """data["x"]: a column; data[3]: one example; data[2:8], data[rows]: the set of these rows.
+
+        Values are as the model sees them; a data set of rows copies nothing.
+        """
+        if isinstance(key, str):
+            return self.column(key)
+        if isinstance(key, int | np.integer):
+            row = range(len(self))[key]
+            return {name: c[row] for name, c in self._columns.items()}
+        at = self._rows(key)
         return Dataset(**{name: c.choose(at) for name, c in self._columns.items()})
 
     def spec(self, batch_size: int) -> BatchSpec:
@@ -93,13 +110,28 @@ class Dataset:
         columns = {name: ColumnSpec(c.shape, c.dtype) for name, c in self._columns.items()}
         return BatchSpec(columns, int(batch_size), len(self))
 
-    def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Two data sets drawn at random: that fraction of the examples, and the others."""
-        if not 0 < fraction < 1:
-            raise DataError(f"a split wants a fraction between 0 and 1, not {fraction!r}")
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+    ) -> Iterator[dict[str, Array]]:
+        """The minibatches of one pass over the data, in the order of (seed, epoch) if shuffled."""
+        rows = order(len(self), seed, epoch, shuffle)
+        return (self.batch(rows[at]) for at in positions(len(rows), batch_size, drop_last))
+
+    def split(self, *parts: float, seed: int = 0) -> tuple[Dataset, ...]:
+        """Data sets drawn at random: `train, test = data.split(0.9)`, `data.split(50_000, 10_000)`.
+
+        parts: fractions of the examples, or how many; the others, if there are any, make one more.
+        """
         rows = order(len(self), seed, SPLITTING)
-        first = round(fraction * len(self))
-        return self[np.sort(rows[:first])], self[np.sort(rows[first:])]
+        ends = ends_of(parts, len(self))
+        starts = [0, *ends[:-1]]
+        return tuple(self[np.sort(rows[i:j])] for i, j in zip(starts, ends, strict=True))
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {c!r}" for name, c in self._columns.items()]
@@ -110,6 +142,8 @@ class Dataset:
         if isinstance(rows, slice):
             return rows
         at = np.asarray(rows)
+        if at.dtype == np.bool_ and at.shape == (len(self),):
+            at = np.flatnonzero(at)
         if not at.size:
             at = at.astype(np.int64)
         if at.ndim != 1 or at.dtype.kind not in "iu":
@@ -117,3 +151,18 @@ class Dataset:
         if at.size and not 0 <= at.min() <= at.max() < len(self):
             raise DataError(f"rows {at.min()} to {at.max()} do not fit {len(self)} examples")
         return at
+
+
+def ends_of(parts: Sequence[float], examples: int) -> list[int]:
+    """Where each part of a split ends, and where the rest does."""
+    fractions = all(isinstance(part, float) and 0 < part < 1 for part in parts)
+    counts = all(isinstance(part, int) and part > 0 for part in parts)
+    if not parts or not (fractions or counts):
+        raise DataError(
+            "a split wants fractions, each a number between 0 and 1, or numbers of examples, "
+            f"not {', '.join(map(repr, parts)) or 'nothing'}"
+        )
+    ends = [round(sum(parts[: k + 1]) * (examples if fractions else 1)) for k in range(len(parts))]
+    if ends[-1] > examples:
+        raise DataError(f"parts of {', '.join(map(str, parts))} exceed the {examples:,} examples")
+    return ends if ends[-1] == examples else [*ends, examples]

@@ -190,6 +190,7 @@ def kept(known: ImageSet, contents: Contents) -> Parts:
     """The arrays, checked; their files are in the cache from now on."""
     parts = checked(known, contents)
     try:
+        cache_of(known).mkdir(parents=True, exist_ok=True)
         for part, data in contents.items():
             write_atomically(cache_of(known) / FILES[part], [data])
     except OSError as error:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file under another name in its folder, have it on disk, then give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file under another name in its folder, which exists; then give it its own name."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with beside.open("xb") as file:

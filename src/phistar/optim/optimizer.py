@@ -17,7 +17,7 @@ from phistar.language.tensors import Parameter, Tensor
 
 
 class Optimizer(Protocol):
-    """Anything with these two methods; they are called once for each parameter, not at each step."""
+    """Anything with these two methods: called once for each parameter, not at each step."""
 
     def states(self, parameter: Parameter) -> Mapping[str, Parameter]:
         """The states kept beside a parameter: `ph.state(parameter.shape)`, by name."""

@@ -25,4 +25,4 @@ class SGD:
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """parameter -= rate * parameter.grad"""
-        parameter[...] += -self.rate * parameter.grad[...]
+        parameter[...] += -self.rate * parameter.grad[...]  # type: ignore[misc]

@@ -1,6 +1,6 @@
-"""A whole training algorithm as one object: `ph.compile(...)`. Its print is the algorithm as source.
+"""A whole training algorithm as one object, `ph.compile(...)`, that prints as source.
 
-    for each epoch: shuffle; for each minibatch: forward, backward, update
+for each epoch: shuffle; for each minibatch: forward, backward, update
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ Values = dict[Parameter, Array]
 class Algorithm:
     """Forward, backward and update for one minibatch, compiled; and the loops around them.
 
-    step: the program of one step. compiled: that program, compiled. states: what the optimizer keeps
-    beside each parameter, by name.
+    step: the program of one step. compiled: that program, compiled. states: what the optimizer
+    keeps beside each parameter, by name.
     """
 
     def __init__(
@@ -116,9 +116,9 @@ def compile(
 ) -> Algorithm:
     """The training algorithm for a loss: printed, it is source, from the epoch loop to the update.
 
-    loss: a function `loss(model, x, label)` that names the columns it reads; averaged over its batch
-    index if it keeps one. batch: what a minibatch looks like, `data.spec(128)`. Raises DataError if
-    the data lacks a column that the loss asks for.
+    loss: a function `loss(model, x, label)` that names the columns it reads; averaged over its
+    batch index if it keeps one. batch: what a minibatch looks like, `data.spec(128)`. Raises
+    DataError if the data lacks a column that the loss asks for.
     """
     check_model(model)
     check_optimizer(optimizer)

@@ -1,18 +1,37 @@
 """A loss that keeps its batch index is averaged over it: gradients then carry the lecture's 1/B."""
 
+from collections.abc import Callable
 from typing import Any
 
 from phistar.errors import ExpressionError
 from phistar.language.expression import Element, Expr, Index, lift
-from phistar.language.reductions import mean
+from phistar.language.reductions import mean, sum
 from phistar.language.tensors import Tensor
 
 
 def average(returned: Any, size: int, name: str, what: str) -> Tensor:
-    """What a loss or a metric returned, as a number: averaged over its batch index if it keeps one.
+    """What a loss returned, as a number: averaged over its batch index if it keeps one.
 
     Raises ExpressionError if it keeps another index, or several.
     """
+    return without_batch(returned, size, name, what, lambda e, kept: mean[kept](e) if kept else e)
+
+
+def total(returned: Any, size: int, name: str, what: str) -> Tensor:
+    """What a loss or a metric returned, summed over the examples; a number counts for each."""
+    return without_batch(
+        returned, size, name, what, lambda e, kept: sum[kept](e) if kept else e * size
+    )
+
+
+def without_batch(
+    returned: Any,
+    size: int,
+    name: str,
+    what: str,
+    reduced: Callable[[Expr, tuple[Index, ...]], Expr],
+) -> Tensor:
+    """The tensor of that name, without axes."""
     e = as_expression(returned)
     kept = e.open
     if len(kept) > 1:
@@ -21,7 +40,7 @@ def average(returned: Any, size: int, name: str, what: str) -> Tensor:
             f"averaged; reduce the others, ph.mean[{kept[-1].name}](...)"
         )
     made = Tensor(name)
-    made[()] = mean[kept](e) if kept else e
+    made[()] = reduced(e, kept)
     if kept and ranges(made)[kept[0].name] != size:
         raise ExpressionError(
             f"{what} keeps the index {kept[0].name}, which runs to {ranges(made)[kept[0].name]}; "

@@ -87,7 +87,7 @@ def columns_of_model(model: Model) -> list[str]:
 
 
 def as_dataset(data: Any, names: list[str] | None = None) -> Dataset:
-    """A data set from what the user gave: one already, columns by name, or the one array asked for."""
+    """A data set from what the user gave: one, columns by name, or the one array asked for."""
     if isinstance(data, Dataset):
         return data
     if isinstance(data, Mapping):

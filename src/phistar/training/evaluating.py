@@ -16,7 +16,7 @@ from phistar.language.evaluation import current_seed, given_value
 from phistar.language.models import Model
 from phistar.language.tensors import Parameter
 from phistar.language.transformations import Traced, rebuild
-from phistar.training.averages import average
+from phistar.training.averages import total
 from phistar.training.columns import (
     Symbols,
     as_dataset,
@@ -53,9 +53,7 @@ def evaluate(
     return Evaluator(model, loss, metrics, backend)(as_dataset(data), batch_size)
 
 
-def predict(
-    model: Model, data: Any, *, batch_size: int = 1000, backend: str | None = None
-) -> Any:
+def predict(model: Model, data: Any, *, batch_size: int = 1000, backend: str | None = None) -> Any:
     """What the model returns for every example, rows in order: an array (or several, if so).
 
     data: a data set, columns by name, or the one array the model asks for.
@@ -67,7 +65,7 @@ def predict(
         return call_model(model, symbols)
 
     runner = Runner(model, outputs, backend)
-    parts = [results for _, results in runner.batches(data, batch_size)]
+    parts = list(runner.batches(data, batch_size))
     return joined(parts, len(data), title(model))
 
 
@@ -102,20 +100,18 @@ class Evaluator:
         self.runner = Runner(model, self.measured, backend)
 
     def measured(self, symbols: Symbols, size: int) -> Any:
-        """Every measure as a number, within a trace."""
+        """Every measure, summed over the examples, within a trace."""
         return {
-            name: average(
-                f(self.model, **asked_by(f, symbols)), size, name, f"{name} ({title(f)})"
-            )
+            name: total(f(self.model, **asked_by(f, symbols)), size, name, f"{name} ({title(f)})")
             for name, f in self.measures.items()
         }
 
     def __call__(self, data: Dataset, batch_size: int = 1000) -> dict[str, float]:
         totals = dict.fromkeys(self.measures, 0.0)
-        for size, results in self.runner.batches(data, batch_size):
+        for results in self.runner.batches(data, batch_size):
             for name, value in results.items():
-                totals[name] += float(value) * size
-        return {name: total / len(data) for name, total in totals.items()}
+                totals[name] += float(value)
+        return {name: value / len(data) for name, value in totals.items()}
 
 
 class Runner:
@@ -127,14 +123,14 @@ class Runner:
         self.model, self.function, self.backend = model, function, backend
         self.programs: dict[Any, tuple[Traced, Compiled]] = {}
 
-    def batches(self, data: Dataset, batch_size: int) -> Iterator[tuple[int, Any]]:
-        """The size of each minibatch, in order, and what the function gives for it."""
+    def batches(self, data: Dataset, batch_size: int) -> Iterator[Any]:
+        """What the function gives for each minibatch, in order."""
         if not len(data):
             raise DataError("there is nothing to evaluate: the data has no examples")
         whole = data.spec(batch_size)
         for number, start in enumerate(range(0, len(data), batch_size)):
             rows = np.arange(start, min(start + batch_size, len(data)))
-            yield len(rows), self.run(whole.resized(len(rows)), data.batch(rows), number)
+            yield self.run(whole.resized(len(rows)), data.batch(rows), number)
 
     def run(self, spec: BatchSpec, columns: Mapping[str, Array], number: int) -> Any:
         traced, compiled = self.program(spec)
@@ -161,4 +157,3 @@ def values_of(traced: Traced, columns: Mapping[str, Array]) -> dict[str, Array]:
         name: given_value(owner) if isinstance(owner, Parameter) else columns[owner.name]
         for name, owner in owners.items()
     }
-

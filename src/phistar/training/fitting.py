@@ -1,6 +1,6 @@
 """`ph.fit`: the search for Φ* over a training set, minibatch by minibatch.
 
-    for each epoch: draw the order; for each minibatch: one step; then measure
+for each epoch: draw the order; for each minibatch: one step; then measure
 """
 
 import time
@@ -47,9 +47,9 @@ def fit(
 ) -> History:
     """Train the model's parameters on a data set; the model has them afterwards.
 
-    loss: a function `loss(model, x, label)` that names the columns it reads; averaged over its batch
-    index if it keeps one. validation: a data set, or several by name, on which the loss and the
-    metrics are measured after each epoch. seed: parameters without a value, the order of the
+    loss: a function `loss(model, x, label)` that names the columns it reads; averaged over its
+    batch index if it keeps one. validation: a data set, or several by name, on which the loss and
+    the metrics are measured after each epoch. seed: parameters without a value, the order of the
     examples and random fields are functions of it. progress: None shows a bar on a terminal and
     lines elsewhere. callbacks: called with the history after each epoch; one that returns True ends
     the training.

@@ -1,4 +1,4 @@
-"""What happened during training: the loss of every step, and what was measured after every epoch."""
+"""What happened during training: the loss of each step, what was measured after each epoch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

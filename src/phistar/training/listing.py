@@ -1,9 +1,9 @@
 """An algorithm as source: the loops, the minibatch, and every statement of a step.
 
-    for epoch < 10:
-        order = shuffle(60000, seed, epoch)
-        for n < 469:
-            # minibatch ... # forward ... # backward ... # update ...
+for epoch < 10:
+    order = shuffle(60000, seed, epoch)
+    for n < 469:
+        # minibatch ... # forward ... # backward ... # update ...
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,8 +30,8 @@ def heading(algorithm: Algorithm) -> Iterator[str]:
     trained = [p for p in algorithm.parts.kept.values() if p in algorithm.states]
     count = sum(size(p) for p in trained)
     examples = "" if batch.examples is None else f"{batch.examples:,} examples in "
-    yield f"# {type(model).__name__}: {count:,} trained parameters, {algorithm.optimizer},"
-    yield f"# {examples}minibatches of {batch.size}"
+    what = f"{type(model).__name__}: {count:,} trained parameters, {algorithm.optimizer}"
+    yield f"# {what}, {examples}minibatches of {batch.size}"
 
 
 def size(parameter: Parameter) -> int:

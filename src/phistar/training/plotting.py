@@ -10,7 +10,7 @@ from phistar.training.history import History
 
 INK = "#22333b"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by colour-blind readers too
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -74,7 +74,8 @@ def smoothed(values: np.ndarray[Any, Any], window: int) -> np.ndarray[Any, Any]:
     """The mean of the last `window` values, of fewer at the start."""
     total = np.cumsum(values)
     earlier = np.concatenate([np.zeros(window), total[:-window]])
-    return (total - earlier) / np.minimum(np.arange(1, len(values) + 1), window)
+    counts = np.minimum(np.arange(1, len(values) + 1), window)
+    return np.asarray((total - earlier) / counts)
 
 
 def plot_metric(axes: Any, measured: dict[str, list[float]], metric: str) -> None:

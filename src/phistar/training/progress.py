@@ -80,7 +80,7 @@ class Bar:
             expand=True,
             transient=True,
         )
-        self.bar.add_task("", total=epochs * examples, head="", tail="")
+        self.bar.add_task("", total=epochs * examples, head=f"epoch 1/{epochs}", tail="")
         self.busy.start()
         self.bar.start()
 

@@ -1,4 +1,4 @@
-"""`ph.save` and `ph.load`: a model's parameters and states in a safetensors file, by dotted name."""
+"""`ph.save` and `ph.load`: a model's parameters and states in a safetensors file, by name."""
 
 import os
 from typing import Any

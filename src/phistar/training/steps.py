@@ -1,6 +1,6 @@
 """One step of training as one program: forward, backward, update.
 
-    trace the loss -> differentiate -> append the optimizer's equations, W.grad being the swap's
+trace the loss -> differentiate -> append the optimizer's equations, W.grad being the swap's
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -64,12 +64,19 @@ def make_step(
     def value() -> Tensor:
         return average(loss(model, **asked), spec.size, "loss", f"the loss {title(loss)}")
 
+    value.__name__ = title(loss)
     traced = trace_symbols(value, model, symbols)
     wrt, _ = variables(traced)
     made = compiler.differentiate(traced.source, the_loss(traced), wrt)
-    owners = {traced.assembled.records[d]: d.owner for d in traced.assembled.inputs.values()}
-    updates = write_updates(optimizer, [owners[w] for w in wrt], states, tensor_names({"": model}))
+    names = tensor_names({"": model})
+    trained = [p for p in model.parameters.values() if recorded(p, traced.assembled) in wrt]
+    updates = write_updates(optimizer, trained, states, names)
     return join(traced.assembled, made, updates)
+
+
+def recorded(tensor: Tensor, assembled: Assembled) -> ir.Tensor | None:
+    """What a tensor is in a program."""
+    return assembled.records.get(tensor.definition)
 
 
 def write_updates(

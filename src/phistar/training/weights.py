@@ -4,7 +4,6 @@ No pickle, ever: a file of values cannot run anything.
 """
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from phistar.data.writing import write_atomically
 from phistar.errors import DTypeError, WeightsError
 from phistar.ir.dtypes import as_dtype
 
@@ -34,18 +34,8 @@ def save_arrays(
     """
     dense = {name: writable(name, array) for name, array in arrays.items()}
     content = save(dense, dict(metadata) if metadata else None)
-    path = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(Path(path), [content])
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -154,7 +154,7 @@ class Batching:
 
 def repeated(program: Program, b: Index, batched: set[Tensor]) -> Program:
     """The program with outputs that have no batch axis repeated along one."""
-    alone = [t for t in program.outputs if t not in batched]
+    alone = tuple(t for t in dict.fromkeys(program.outputs) if t not in batched)
     if not alone:
         return program
     names = names_of(program)
@@ -163,7 +163,7 @@ def repeated(program: Program, b: Index, batched: set[Tensor]) -> Program:
     }
     statements = tuple(rename_statement(s, hidden) for s in program.statements)
     outputs, copies = list(program.outputs), []
-    for tensor in dict.fromkeys(alone):
+    for tensor in alone:
         source = hidden.get(tensor, tensor)
         name = tensor.name if tensor in hidden else names.fresh(f"{tensor.name}.all")
         result = replace(with_axis(tensor, b), name=name, kind=Kind.VALUE)

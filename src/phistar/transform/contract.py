@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from opt_einsum.paths import auto  # type: ignore[import-untyped]
+from opt_einsum.paths import auto
 
 from phistar.ir.build import apply, whole
 from phistar.ir.dtypes import DType

@@ -23,14 +23,14 @@ class Isolated:
     """forward: one statement; backward: its backward statements, from the adjoint of its target on.
 
     origins: the tensor of the whole program that each input stands for. varied: the inputs that
-    may be moved. added: the indices of scans that became reduced ones.
+    may be moved. scans: the indices of the scans around it, which are ordinary ones here.
     """
 
     forward: Program
     backward: Backward
     origins: Mapping[Tensor, Tensor]
     varied: tuple[Tensor, ...]
-    added: tuple[Index, ...]
+    scans: tuple[Index, ...]
 
     @property
     def statement(self) -> Assign:
@@ -44,7 +44,7 @@ class Isolated:
         for tensor, grad in self.backward.adjoints.items():
             if tensor in self.origins:
                 names[grad] = replace(grad, name=f"{self.origins[tensor].name}.grad")
-        over = tuple(i for i in a.over if i not in self.added)
+        over = tuple(i for i in a.over if i not in self.scans)
         return renamed(replace(a, over=over), names)
 
 
@@ -64,7 +64,7 @@ def isolate(a: Assign, scans: tuple[Index, ...] = ()) -> Isolated | None:
     program = Program((alone,), inputs, (target,))
     varied = tuple(t for t in apart.varied.values())
     origins = {made: tensor for tensor, made in apart.pairs()}
-    return Isolated(program, swap(program, target, varied), origins, varied, added)
+    return Isolated(program, swap(program, target, varied), origins, varied, scans)
 
 
 def mentioned(a: Assign) -> set[Index]:
@@ -107,7 +107,7 @@ class Apart:
         return self._expression(e, False)
 
     def _expression(self, e: Expr, stopped: bool) -> Expr:
-        stopped = stopped or isinstance(e, Apply) and e.function is Primitive.STOP_GRADIENT
+        stopped = stopped or (isinstance(e, Apply) and e.function is Primitive.STOP_GRADIENT)
         if isinstance(e, Load):
             subscripts = tuple(
                 self._expression(s, True) if isinstance(s, Expr) else s for s in e.subscripts

@@ -10,7 +10,7 @@ example in particular (a regulariser) is spread evenly. The sum over the axis is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from phistar.errors import ModelError, ShapeError, UsageError
@@ -30,9 +30,9 @@ from phistar.ir.walk import all_indices, flat, fresh, map_assign, reads, rewrite
 from phistar.transform.batch import dependent, every_index, with_axis
 from phistar.transform.differentiate import constant, with_seed_one
 from phistar.transform.lift import lift
-from phistar.transform.names import names_of
+from phistar.transform.names import Names, names_of
 from phistar.transform.stabilise import stabilise
-from phistar.transform.swap import swap
+from phistar.transform.swap import Backward, swap
 from phistar.transform.versions import commits, refuse_lost_values, versions
 
 
@@ -57,39 +57,21 @@ def per_example_gradients(
     """
     wrt = tuple(wrt)
     size, sources = batch_of(program, tuple(batched))
-    whole_program = versions(stabilise(program))
-    statements, updates = commits(whole_program.statements)
-    forward = lift(replace(whole_program, statements=statements))
+    program = versions(stabilise(program))
+    statements, updates = commits(program.statements)
+    forward = lift(replace(program, statements=statements))
     backward = with_seed_one(swap(forward, loss, wrt))
     refuse_lost_values(forward.statements, backward.statements)
-    downstream = dependent(forward.statements, sources)
-    every = (*forward.statements, *backward.statements)
-    b = fresh(Index("b", size), every_index(every))
-    examples = Examples(b, batch_axes(forward.statements, sources), {}, {})
-    for tensor, grad in backward.adjoints.items():
-        examples.primal[grad] = tensor
-        if tensor not in downstream:
-            examples.widened[grad] = with_axis(grad, b)
-    examples.writers = batch_indices(forward.statements, examples.axes)
-    widened = tuple(examples.statement(s) for s in backward.statements)
-    gradients: dict[Tensor, Tensor] = {}
-    zeros: list[Assign] = []
-    names = names_of(replace(forward, statements=every))
-    for tensor in wrt:
-        if tensor in backward.adjoints:
-            grad = backward.adjoints[tensor]
-            gradients[tensor] = examples.widened.get(grad, grad)
-        else:
-            empty = replace(tensor, name=names.fresh(f"{tensor.name}.grad"), kind=Kind.VALUE)
-            gradients[tensor] = empty if tensor in downstream else with_axis(empty, b)
-            zeros.append(constant(gradients[tensor], 0))
-    seed = constant(backward.loss_grad, 1)
-    result = replace(
-        whole_program,
-        statements=(*forward.statements, seed, *widened, *zeros, *updates),
-        outputs=tuple(dict.fromkeys(gradients.values())),
-    )
-    return result, gradients
+    examples = Examples.of(forward, backward, size, sources)
+    gradients, zeros = examples.gradients(wrt, names_of(backward_after(forward, backward)))
+    made = (constant(backward.loss_grad, 1), *map(examples.statement, backward.statements))
+    statements = (*forward.statements, *made, *zeros, *updates)
+    outputs = tuple(dict.fromkeys(gradients.values()))
+    return replace(program, statements=statements, outputs=outputs), gradients
+
+
+def backward_after(forward: Program, backward: Backward) -> Program:
+    return replace(forward, statements=(*forward.statements, *backward.statements))
 
 
 def batch_of(program: Program, batched: tuple[str, ...]) -> tuple[int, set[Tensor]]:
@@ -123,9 +105,9 @@ def batch_axes(statements: tuple[Statement, ...], sources: Iterable[Tensor]) -> 
             tensor = a.target.tensor
             if tensor in downstream:
                 found = met(axes.get(tensor), axis_of(a, axes))
-                changed = changed or found is not axes.get(tensor) and found != axes.get(tensor)
-                if found is not None:
+                if found is not None and found != axes.get(tensor):
                     axes[tensor] = found
+                    changed = True
     return axes
 
 
@@ -135,7 +117,7 @@ def met(a: Axis | None, b: Axis | None) -> Axis | None:
         return b
     if b is None:
         return a
-    if Mixed.HIDDEN in (a, b) or isinstance(a, int) and isinstance(b, int):
+    if Mixed.HIDDEN in (a, b) or (isinstance(a, int) and isinstance(b, int)):
         return Mixed.HIDDEN
     return a if isinstance(a, int) else b
 
@@ -186,19 +168,49 @@ def batch_indices(
 # Backward statements ------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class Examples:
     """The batch: its index, where it is in each tensor, and the adjoints that get it.
 
-    primal: whose adjoint a tensor is. widened: what the adjoints of upstream tensors become.
-    writers: the batch indices of the forward statements that assign a tensor.
+    adjoints: which tensor holds the adjoint of which. primal: whose adjoint a tensor is. widened:
+    what the adjoints of upstream tensors become. writers: the batch indices of the forward
+    statements that assign a tensor.
     """
 
     index: Index
     axes: Mapping[Tensor, Axis]
-    primal: dict[Tensor, Tensor]
-    widened: dict[Tensor, Tensor]
-    writers: dict[Tensor, set[Index]] = field(default_factory=dict)
+    adjoints: Mapping[Tensor, Tensor]
+    primal: Mapping[Tensor, Tensor]
+    widened: Mapping[Tensor, Tensor]
+    writers: Mapping[Tensor, set[Index]]
+
+    @classmethod
+    def of(
+        cls, forward: Program, backward: Backward, size: int, sources: Iterable[Tensor]
+    ) -> "Examples":
+        b = fresh(Index("b", size), every_index(backward_after(forward, backward).statements))
+        axes = batch_axes(forward.statements, sources)
+        adjoints = backward.adjoints
+        primal = {grad: tensor for tensor, grad in adjoints.items()}
+        widened = {grad: with_axis(grad, b) for grad, t in primal.items() if t not in axes}
+        writers = batch_indices(forward.statements, axes)
+        return cls(b, axes, adjoints, primal, widened, writers)
+
+    def gradients(
+        self, wrt: tuple[Tensor, ...], names: Names
+    ) -> tuple[dict[Tensor, Tensor], list[Assign]]:
+        """The gradient of each tensor of `wrt`, and statements for those that are 0."""
+        found: dict[Tensor, Tensor] = {}
+        zeros: list[Assign] = []
+        for tensor in wrt:
+            if tensor in self.adjoints:
+                grad = self.adjoints[tensor]
+                found[tensor] = self.widened.get(grad, grad)
+            else:
+                empty = replace(tensor, name=names.fresh(f"{tensor.name}.grad"), kind=Kind.VALUE)
+                found[tensor] = empty if tensor in self.axes else with_axis(empty, self.index)
+                zeros.append(constant(found[tensor], 0))
+        return found, zeros
 
     def statement(self, s: Statement) -> Statement:
         if isinstance(s, Scan):
@@ -240,7 +252,7 @@ class Examples:
         indices, clear, hidden = candidates(seen, known)
         if not indices and clear:
             indices = self.inherited(a)
-        if len(indices) > 1 or not clear or hidden and not indices:
+        if len(indices) > 1 or not clear or (hidden and not indices):
             self.refuse(a, indices)
         return next(iter(indices), None)
 

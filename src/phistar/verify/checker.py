@@ -1,23 +1,18 @@
-"""Checks every backward statement against central finite differences, in float64.
+"""What is checked: every backward statement by itself, then each gradient of the whole program.
 
-Each forward statement f is run alone, at the values it has in the program: for random weights G of
-its result, <x.grad, d>, from its backward statements, must be the derivative of <G, f(x + ε d)> by
-ε, for each x it loads and for random directions and single elements d. Where the one-sided
-differences disagree however small ε is (relu at 0, ties of max) there is no derivative to compare.
+A forward statement is run alone, at the values that it has in the program, with every tensor that
+it loads free to move; so a wrong statement is named, and not what it does to others.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from phistar import compiler
 from phistar.backends.contract import Compiled
-from phistar.errors import GradientMismatch
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive
 from phistar.ir.printer import print_assign
@@ -30,75 +25,14 @@ from phistar.transform.retype import retype
 from phistar.transform.stabilise import stabilise
 from phistar.transform.swap import swap
 from phistar.transform.versions import commits, versions
+from phistar.verify.differences import Array, Base, Outcome, Pair, Values, badness, compare
+from phistar.verify.report import Report, Status, Verdict
 
-Array = np.ndarray[Any, Any]
-Values = Mapping[str, Array]
-
-STEP = 1e-5
-TOLERANCE = 1e-6
-NOISE = 64 * 2.0**-52  # what rounding may do to a result, relative to its largest element
 DIRECTIONS = 2
 ELEMENTS = 40
+BROKEN = 4  # how many elements whose gradient is not finite are tried
 WORK = 2e7  # how many settings of its indices one statement may be run for
-
-
-class Status(Enum):
-    """What came of a check, the worst last."""
-
-    OK = "ok"
-    KINK = "kink"
-    MISMATCH = "mismatch"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One backward statement, the forward statement it comes from, and how far off it is.
-
-    error: |got - expected| relative to the size of the terms of both.
-    """
-
-    statement: str
-    forward: str
-    status: Status
-    error: float
-    expected: float
-    got: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verdicts on all backward statements; it prints as a table."""
-
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def mismatches(self) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.status is Status.MISMATCH)
-
-    @property
-    def ok(self) -> bool:
-        return not self.mismatches
-
-    def raise_for_mismatch(self) -> None:
-        """GradientMismatch naming the first statement that is wrong, if there is one."""
-        for v in self.mismatches:
-            raise GradientMismatch(
-                "a backward statement disagrees with finite differences\n"
-                f"  {v.statement}\n"
-                f"  from  {v.forward}\n"
-                f"  it gives {v.got:.8g}; finite differences give {v.expected:.8g}"
-            )
-
-    def __str__(self) -> str:
-        rows = [(str(v.status), f"{v.error:.1e}", v.statement) for v in self.verdicts]
-        head = ("verdict", "error", "backward statement")
-        widths = [max(len(row[n]) for row in (head, *rows)) for n in range(2)]
-        return "\n".join(
-            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {text}" for a, b, text in (head, *rows)
-        )
+PERFECT = Outcome(Status.OK, 0.0, 0.0, 0.0)
 
 
 def check_program(
@@ -158,48 +92,6 @@ def with_scans(
             yield from with_scans(s.body, (*scans, s.index))
         else:
             yield s, scans
-
-
-# One forward and backward pair --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A forward program and its backward program, both compiled, at given values."""
-
-    forward: Compiled
-    backward: Compiled
-    known: Values
-    result: Tensor
-    grad: str  # the input that holds the adjoint of the result
-    seed: int
-    step: int
-
-    def run(self, moved: Values) -> Array:
-        result = self.forward({**self.known, **moved}, self.seed, self.step)[self.result.name]
-        return np.asarray(result, np.float64)
-
-    def grads(self, result: Array, weights: Array) -> dict[str, Array]:
-        known = {**self.known, self.result.name: result, self.grad: weights}
-        return self.backward(known, self.seed, self.step)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What finite differences say in one direction: central, and how far the sides are apart."""
-
-    slope: Array
-    bend: Array
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One comparison."""
-
-    status: Status
-    error: float
-    expected: float
-    got: float
 
 
 class Checker:
@@ -299,104 +191,31 @@ class Checker:
         weights = np.where(np.isfinite(result), self.random.normal(size=result.shape), 0.0)
         base = Base(pair, tensor.name, None if grad is None else grad.name, at, result, weights)
         gradient = base.gradient(weights)
-        tried = [*self.along(at), *self.single(gradient, at, elements)]
+        usable = np.isfinite(at) & np.isfinite(gradient)
+        some = self.sample(usable & (gradient != 0), (elements + 1) // 2)
+        others = self.sample(usable, elements - len(some))
+        broken = self.sample(np.isfinite(at) & ~usable, BROKEN)
+        single = np.unique(np.concatenate([some, others, broken]))
+        tried = [*self.along(at, usable), *(only(at, n) for n in single)]
         return max((compare(base, gradient, d) for d in tried), key=badness, default=PERFECT)
 
-    def along(self, at: Array) -> Iterator[Array]:
-        """Random directions, each element moved in proportion to its size."""
-        scale = np.where(at == 0, 1.0, np.minimum(np.abs(at), 1e6))
+    def along(self, at: Array, usable: Array) -> Iterator[Array]:
+        """Random directions, each usable element moved in proportion to its size."""
+        scale = np.where(usable & (at != 0), np.minimum(np.abs(at), 1e6), 1.0)
         for _ in range(self.directions):
-            yield np.where(np.isfinite(at), self.random.normal(size=at.shape) * scale, 0.0)
+            yield np.where(usable, self.random.normal(size=at.shape) * scale, 0.0)
 
-    def single(self, gradient: Array, at: Array, elements: int) -> Iterator[Array]:
-        """Single elements, half of them where the gradient is not 0."""
-        allowed = np.flatnonzero(np.isfinite(at))
-        nonzero = np.flatnonzero(np.isfinite(at) & (gradient != 0))
-        chosen = [self.sample(nonzero, (elements + 1) // 2), self.sample(allowed, elements)]
-        for n in np.unique(np.concatenate(chosen))[:elements] if elements else ():
-            d = np.zeros(at.size)
-            d[n] = abs(at.flat[n]) or 1.0
-            yield d.reshape(at.shape)
-
-    def sample(self, positions: Array, n: int) -> Array:
+    def sample(self, mask: Array, n: int) -> Array:
+        """Up to n of the positions where the mask is true."""
+        positions = np.flatnonzero(mask)
         return self.random.choice(positions, min(n, positions.size), replace=False)
 
 
-@dataclass(frozen=True)
-class Base:
-    """A pair at one point: x = at gives `result`, which is weighted by `weights`."""
-
-    pair: Pair
-    name: str
-    grad: str | None
-    at: Array
-    result: Array
-    weights: Array
-
-    def gradient(self, weights: Array) -> Array:
-        if self.grad is None:
-            return np.zeros(self.at.shape)
-        return np.asarray(self.pair.grads(self.result, weights)[self.grad], np.float64)
-
-    def moved(self, d: Array) -> Array:
-        return self.pair.run({self.name: self.at + d})
-
-    def difference(self, d: Array, step: float) -> Difference:
-        """Central differences, and how much the one-sided ones differ."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            up = (self.moved(step * d) - self.result) / step
-            down = (self.result - self.moved(-step * d)) / step
-            return Difference((up + down) / 2, np.abs(up - down))
-
-    def noise(self, step: float) -> float:
-        """What rounding may do to the slope of the weighted result."""
-        finite = np.where(np.isfinite(self.result), np.abs(self.result), 0.0)
-        typical = np.sqrt(np.sum((finite * self.weights) ** 2)) + np.max(finite, initial=1e-300)
-        return NOISE * float(typical) / step
-
-
-PERFECT = Outcome(Status.OK, 0.0, 0.0, 0.0)
-
-
-def compare(base: Base, gradient: Array, d: Array) -> Outcome:
-    """<gradient, d> against the slope along d; kinks are looked for only if they disagree."""
-    slope = base.difference(d, STEP)
-    outcome = weigh(gradient, d, slope, base.weights, base.noise(STEP))
-    if outcome.status is Status.OK:
-        return outcome
-    small = STEP / 16
-    finer = base.difference(d, small)
-    kinked = ~np.isfinite(finer.slope) | (finer.bend > slope.bend / 4)
-    kinked &= ~(finer.bend <= 1e-5 * np.abs(finer.slope))
-    weights = np.where(kinked, 0.0, base.weights)
-    with np.errstate(invalid="ignore"):
-        change = np.where(weights != 0, (slope.slope - finer.slope) * weights, 0.0)
-    unsure = base.noise(small) + abs(float(np.sum(change))) / 16  # what is left of higher orders
-    outcome = weigh(base.gradient(weights), d, finer, weights, unsure)
-    kinks = outcome.status is Status.OK and bool(np.any(kinked & (base.weights != 0)))
-    return replace(outcome, status=Status.KINK) if kinks else outcome
-
-
-def weigh(
-    gradient: Array, d: Array, difference: Difference, weights: Array, unsure: float
-) -> Outcome:
-    """One comparison, of what the weights and the direction do not leave out."""
-    used = weights != 0
-    expected_terms = difference.slope[used] * weights[used]
-    got_terms = gradient[d != 0] * d[d != 0]
-    expected, got = float(np.sum(expected_terms)), float(np.sum(got_terms))
-    sides = np.abs(expected_terms) + np.abs(difference.bend[used] * weights[used]) / 2
-    size = float(np.sum(sides) + np.sum(np.abs(got_terms)))
-    off = abs(got - expected)
-    good = off <= TOLERANCE * size + unsure
-    error = off / size if size else off
-    return Outcome(Status.OK if good else Status.MISMATCH, error, expected, got)
-
-
-def badness(outcome: Outcome) -> tuple[int, float]:
-    order = (Status.OK, Status.KINK, Status.MISMATCH)
-    error = outcome.error if np.isfinite(outcome.error) else np.inf
-    return order.index(outcome.status), float(error)
+def only(at: Array, n: int) -> Array:
+    """The direction of one element."""
+    d = np.zeros(at.size)
+    d[n] = abs(at.flat[n]) or 1.0
+    return d.reshape(at.shape)
 
 
 def verdict(statement: str, forward: str, outcome: Outcome) -> Verdict:
