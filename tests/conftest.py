@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-import goldens
 import pytest
 from hypothesis import settings
+
+import goldens
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose
 import phistar as ph
 
 
-def differences(f: Callable[..., Any], args: list[np.ndarray], which: int, eps: float) -> np.ndarray:
+def differences(
+    f: Callable[..., Any], args: list[np.ndarray], which: int, eps: float
+) -> np.ndarray:
     """df/d(args[which]), element by element."""
     x = args[which]
     out = np.zeros_like(x)

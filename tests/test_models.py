@@ -1,12 +1,12 @@
-"""Models as the design lets people write them: their source as golden text, their gradients checked."""
+"""Models as people write them: their source as golden text, their gradients checked."""
 
 import numpy as np
 import pytest
-from differences import assert_gradients
-from goldens import assert_golden
 from numpy.testing import assert_allclose
 
 import phistar as ph
+from differences import assert_gradients
+from goldens import assert_golden
 from phistar import exp, log, relu, sigmoid, softmax, sqrt, tanh
 
 b, i, j, k, y, t, u, h, d, e, l, w = ph.indices("b i j k y t u h d e l w")
@@ -58,7 +58,7 @@ def gelu(z):
 
 
 def gpt(tok, nxt, E, P, ga, gb, gf, Wq, Wk, Wv, Wo, W1, c1, W2, c2):
-    l = ph.index("l", 2)  # noqa: E741
+    l = ph.index("l", 2)
     h = ph.index("h", 2)
     x, r1, xa, q, k, v, a, o, z, r2, xb, f, s = ph.tensors("x r1 xa q k v a o z r2 xb f s")
     x[ph.first - 1, b, t, e] = E[tok[b, t], e] + P[t, e]
@@ -124,7 +124,10 @@ def batch_norm(x, g, e0):
 
 
 MODELS = {
-    "mlp": (mlp, [normal(4, 5), np.array([0, 2, 1, 2]), normal(6, 5), normal(6), normal(3, 6), normal(3)]),
+    "mlp": (
+        mlp,
+        [normal(4, 5), np.array([0, 2, 1, 2]), normal(6, 5), normal(6), normal(3, 6), normal(3)],
+    ),
     "lenet": (
         lenet,
         [normal(2, 8, 8, 1), np.array([1, 0]), normal(2, 3, 3, 1), normal(2), normal(3, 3, 3, 2),
@@ -132,13 +135,15 @@ MODELS = {
     ),
     "lstm": (
         lstm,
-        [normal(2, 5, 3), normal(2, 4), *(normal(4, n) for _ in range(4) for n in (3, 4)), normal(3, 4)],
+        [normal(2, 5, 3), normal(2, 4), *(normal(4, n) for _ in range(4) for n in (3, 4)),
+         normal(3, 4)],
     ),
     "gpt": (
         gpt,
         [rng.integers(0, 5, (2, 3)), rng.integers(0, 5, (2, 3)), normal(5, 4), normal(3, 4),
          normal(2, 4), normal(2, 4), normal(4), normal(2, 2, 2, 4), normal(2, 2, 2, 4),
-         normal(2, 2, 2, 4), normal(2, 4, 4), normal(2, 6, 4), normal(2, 6), normal(2, 4, 6), normal(2, 4)],
+         normal(2, 2, 2, 4), normal(2, 4, 4), normal(2, 6, 4), normal(2, 6), normal(2, 4, 6),
+         normal(2, 4)],
     ),
     "vae": (vae, [rng.random((3, 4)), normal(2, 4), normal(2, 4), normal(4, 2)]),
     "dropout": (dropout, [normal(3, 4), normal(5, 4)]),

@@ -43,7 +43,14 @@ def test_mlp() -> None:
         h = torch.relu(x @ W0.T + b0)
         return torch.nn.functional.cross_entropy(h @ W1.T + b1, label)
 
-    args = [normal(8, 20), rng.integers(0, 5, 8), normal(16, 20), normal(16), normal(5, 16), normal(5)]
+    args = [
+        normal(8, 20),
+        rng.integers(0, 5, 8),
+        normal(16, 20),
+        normal(16),
+        normal(5, 16),
+        normal(5),
+    ]
     assert_same_gradients(ours, theirs, args)
 
 
@@ -53,9 +60,7 @@ def test_two_layer_convolution_with_padding_and_stride() -> None:
         a[b, p, q, k] = tanh(
             K1[k, r, v, c] * x[b, ph.pad(2 * p + r, 1), ph.pad(2 * q + v, 1), c] + c1[k]
         )
-        o[b, p, q, j] = (
-            K2[j, r, v, k] * a[b, ph.pad(2 * p + r, 1), ph.pad(2 * q + v, 1), k] + c2[j]
-        )
+        o[b, p, q, j] = K2[j, r, v, k] * a[b, ph.pad(2 * p + r, 1), ph.pad(2 * q + v, 1), k] + c2[j]
         return ph.sum[b, p, q, j](o[b, p, q, j] ** 2)
 
     def theirs(x, K1, c1, K2, c2):
@@ -76,10 +81,13 @@ def test_lstm_over_seven_steps() -> None:
         c_[b, ph.first - 1, n] = 0
         with ph.scan(t):
             g[b, t, z, n] = (
-                Wi[(z, n), i] * x[b, t, i] + Wh[(z, n), j] * h[b, t - 1, j] + bi[(z, n),] + bh[(z, n),]
+                Wi[(z, n), i] * x[b, t, i]
+                + Wh[(z, n), j] * h[b, t - 1, j]
+                + bi[(z, n),]
+                + bh[(z, n),]
             )
-            c_[b, t, n] = (
-                sigmoid(g[b, t, 1, n]) * c_[b, t - 1, n] + sigmoid(g[b, t, 0, n]) * tanh(g[b, t, 2, n])
+            c_[b, t, n] = sigmoid(g[b, t, 1, n]) * c_[b, t - 1, n] + sigmoid(g[b, t, 0, n]) * tanh(
+                g[b, t, 2, n]
             )
             h[b, t, n] = sigmoid(g[b, t, 3, n]) * tanh(c_[b, t, n])
         return ph.sum[b, t, n](h[b, t, n] ** 2)

@@ -153,8 +153,8 @@ LATER: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name not in LATER:
         raise AttributeError(f"module 'phistar' has no attribute {name!r}")
-    where = LATER[name]
-    made = getattr(import_module(where), name) if where else import_module(f"phistar.{name}")
+    home = LATER[name]
+    made = getattr(import_module(home), name) if home else import_module(f"phistar.{name}")
     globals()[name] = made
     return made
 
@@ -163,7 +163,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *LATER})
 
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     *(name for name in globals() if not name.startswith("_")),
     *LATER,
 ]

@@ -1,4 +1,4 @@
-"""Every error phistar raises: what is wrong in the user's names, the equation, the two facts that clash.
+"""Every error phistar raises: what is wrong in the user's names, the equation, the facts.
 
 Each class also derives from the built-in exception a Python programmer would expect to catch.
 """

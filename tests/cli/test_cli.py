@@ -45,7 +45,7 @@ def test_train_leaves_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "train", "mnist-mlp", "--epochs", "3", "--batch-size", "32")
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("mnist-mlp: 200 examples to train on, 60 to test on; SGD(rate=0.1)")
+    assert lines[0].startswith("mnist-mlp: 200 examples to train on, 60 to test on; SGD(rate=0.5)")
     assert "epoch 3/3" in lines[3]
     assert lines[5] == "test accuracy 100.00 %"
     (folder,) = Path("runs").iterdir()

@@ -53,7 +53,9 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def sigmoid(x: Array) -> Array:
-    return np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))
+    return np.where(
+        x >= 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x)))
+    )
 
 
 def softplus(x: Array) -> Array:
@@ -64,11 +66,11 @@ def relu6(x: Array) -> Array:
     return np.minimum(np.maximum(x, 0), 6)
 
 
-def elu(x: Array, alpha: Array) -> Array:
+def elu(x: Array, alpha: Any) -> Array:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-def gelu_tanh(x: Array) -> Array:
+def gelu_tanh(x: Array) -> Any:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
@@ -134,7 +136,7 @@ REDUCTIONS: dict[Reduction, Callable[[Array], Any]] = {  # of the values, in ord
 ACCUMULATE = {Op.ADD: np.add, Op.MUL: np.multiply, Op.MAX: np.maximum, Op.MIN: np.minimum}
 
 
-def logsumexp(v: Array) -> Array:
+def logsumexp(v: Array) -> Any:
     top = np.max(v)
     top = np.where(np.isfinite(top), top, 0).astype(v.dtype)
     return top + np.log(np.sum(np.exp(v - top)))
@@ -200,9 +202,7 @@ class Compiled:
 class Run:
     """One run of a program: the arrays of its tensors."""
 
-    def __init__(
-        self, program: Program, values: Mapping[str, Array], seed: int, step: int
-    ) -> None:
+    def __init__(self, program: Program, values: Mapping[str, Array], seed: int, step: int) -> None:
         self.seed = seed
         self.step = step
         self.arrays: dict[Tensor, Array] = {
@@ -256,7 +256,9 @@ class Execution:
         else:
             self.store_winners(target, places, value, rows)
 
-    def store_winners(self, target: Array, places: tuple[Array, ...], value: Array, rows: Rows) -> None:
+    def store_winners(
+        self, target: Array, places: tuple[Array, ...], value: Array, rows: Rows
+    ) -> None:
         """argmax= and argmin=: the row-major position of the first winner of each target."""
         best: dict[tuple[int, ...], Any] = {}
         sign = 1 if self.a.op is Op.ARGMAX else -1
@@ -319,7 +321,9 @@ class Execution:
         out[inside] = array[tuple(p[inside] for p in places)]
         for s, p, n in zip(e.subscripts, places, array.shape, strict=True):
             if isinstance(s, Pad):
-                out[(p < 0) | (p >= n)] = s.value  # where several axes are outside, the last decides
+                out[(p < 0) | (p >= n)] = (
+                    s.value
+                )  # where several axes are outside, the last decides
         return out
 
     def places(self, e: Load, rows: Rows, store: bool) -> tuple[tuple[Array, ...], Array]:
@@ -378,7 +382,7 @@ class Execution:
     # Reductions ----------------------------------------------------------------------------------
 
     def reduce(self, e: Reduce, rows: Rows) -> Array:
-        """The reduction in each row: all settings of its indices, for that row, one row at a time."""
+        """The reduction in each row: all settings of its indices, one row at a time."""
         out = []
         dtype = e.dtype.default if isinstance(e.dtype, Weak) else e.dtype
         for n in range(length(rows)):
@@ -389,7 +393,10 @@ class Execution:
                 mine = list(np.all([inner[i] == rows[i][n] for i in e.indices], axis=0))
             if e.condition is not None:
                 chosen = self.evaluate(e.condition, inner)
-                inner, mine = select(inner, chosen), [m for m, c in zip(mine, chosen, strict=True) if c]
+                inner, mine = (
+                    select(inner, chosen),
+                    [m for m, c in zip(mine, chosen, strict=True) if c],
+                )
             values = self.evaluate(e.body, inner)
             if len(values) == 0 or not any(mine):
                 out.append(identity(e.reduction, dtype))

@@ -43,9 +43,7 @@ def erfc(x: Array) -> Array:
     wide = np.asarray(x, np.float64)
     y = np.abs(wide)
     tail = upper(y)
-    value = np.where(
-        y <= SMALL, 1.0 - near_zero(wide, y), np.where(wide < 0, 2.0 - tail, tail)
-    )
+    value = np.where(y <= SMALL, 1.0 - near_zero(wide, y), np.where(wide < 0, 2.0 - tail, tail))
     return value.astype(np.asarray(x).dtype)[()]
 
 

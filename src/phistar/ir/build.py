@@ -155,8 +155,7 @@ def settle(e: Expr, dtype: DType) -> Expr:
         return convert(e, dtype)
     if e.dtype is Weak.FLOAT and not dtype.is_float:
         raise DTypeError(
-            f"a float does not become {dtype.value} by itself: "
-            f'write ph.cast(..., "{dtype.value}")'
+            f'a float does not become {dtype.value} by itself: write ph.cast(..., "{dtype.value}")'
         )
     match e:
         case Apply(function, args):

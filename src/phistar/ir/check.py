@@ -82,7 +82,9 @@ class Checker:
             if not NAME.fullmatch(tensor.name):
                 self.fail(f"{tensor.name!r} is not a name")
             if tensor.halo and len(tensor.halo) != len(tensor.shape):
-                self.fail(f"{tensor.name} has {len(tensor.shape)} axes and a halo for {len(tensor.halo)}")
+                self.fail(
+                    f"{tensor.name} has {len(tensor.shape)} axes and a halo for {len(tensor.halo)}"
+                )
         elif self.records[tensor.name] != tensor:
             self.fail(f"two tensors are named {tensor.name}")
 
@@ -124,7 +126,12 @@ class Checker:
         if len(set(a.over)) < len(a.over):
             self.fail("an index is reduced twice")
         own = REDUCTION_OF.get(a.op)
-        if isinstance(a.value, Reduce) and a.value.reduction is own and not a.over and not a.condition:
+        if (
+            isinstance(a.value, Reduce)
+            and a.value.reduction is own
+            and not a.over
+            and not a.condition
+        ):
             self.fail(f"{a.op.value} reduces by itself: the indices belong to the assignment")
 
     def one_size(self, a: Assign, scans: tuple[Index, ...]) -> None:
@@ -191,7 +198,9 @@ class Checker:
         if same.dtype is not e.dtype or any(
             x.dtype is not y.dtype for x, y in zip(same.args, e.args, strict=True)
         ):
-            self.fail(f"{e.function.spelling} has type {e.dtype}, its arguments make it {same.dtype}")
+            self.fail(
+                f"{e.function.spelling} has type {e.dtype}, its arguments make it {same.dtype}"
+            )
 
     def reduction(self, e: Reduce, scope: tuple[Index, ...], known: Facts) -> None:
         if self.flat:
@@ -215,7 +224,8 @@ class Checker:
             self.fail(f"{e.tensor.name} is read before it is defined")
         if len(e.subscripts) != len(e.tensor.shape):
             self.fail(
-                f"{e.tensor.name} has {len(e.tensor.shape)} axes, but {len(e.subscripts)} subscripts"
+                f"{e.tensor.name} has {len(e.tensor.shape)} axes, "
+                f"but {len(e.subscripts)} subscripts"
             )
         for axis, s in enumerate(e.subscripts):
             first, last = e.tensor.bounds(axis)
@@ -227,7 +237,9 @@ class Checker:
                     self.position(e, axis, s.position, 0, end, known)
                 case Expr():
                     if not (isinstance(s.dtype, DType) and s.dtype.is_integer):
-                        self.fail(f"a subscript of {e.tensor.name} is {s.dtype}, not a whole number")
+                        self.fail(
+                            f"a subscript of {e.tensor.name} is {s.dtype}, not a whole number"
+                        )
                     self.node(s, scope, known)
 
     def position(self, e: Load, axis: int, s: Affine, first: int, last: int, known: Facts) -> None:
@@ -260,4 +272,3 @@ def mentioned(a: Assign) -> Iterator[Index]:
             if isinstance(node, Reduce):
                 yield from node.indices
         yield from free_indices(e)
-

@@ -73,7 +73,8 @@ def numpy_dtype(dtype: DType) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise BackendError("type bf16 needs the package ml_dtypes: pip install ml_dtypes") from None
-    return np.dtype(ml_dtypes.bfloat16)
+    half: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return half
 
 
 def as_dtype(name: "str | DType | np.dtype[Any] | type") -> DType:

@@ -194,7 +194,9 @@ class Parser:
 
     def partials(self, parameters: dict[str, DType]) -> tuple[Expr, ...] | None:
         found: list[Expr] = []
-        while self.at + 1 < len(self.lines) and self.lines[self.at + 1][1].lstrip().startswith("d/d"):
+        while self.at + 1 < len(self.lines) and self.lines[self.at + 1][1].lstrip().startswith(
+            "d/d"
+        ):
             self.at += 1
             line = self.line()
             for expected in ("d", "/"):
@@ -404,7 +406,9 @@ class Parser:
             if line.here.text != ")":
                 line.expect(",")
         if name in self.functions:
-            return apply(self.overload(name, args), *args)
+            own = self.overload(name, args)
+            types = (argument_type(own, p) for p in own.parameters)
+            return apply(own, *(typed(a, t) for a, t in zip(args, types, strict=False)))
         if name not in FUNCTIONS:
             line.fail(f"there is no function {name}", start - len(name))
         function = FUNCTIONS[name]
@@ -439,7 +443,9 @@ class Parser:
                 if line.here.text != "]":
                     line.expect(",")
         if len(subscripts) != len(tensor.shape):
-            line.fail(f"{tensor.name} has {len(tensor.shape)} axes, but {len(subscripts)} subscripts")
+            line.fail(
+                f"{tensor.name} has {len(tensor.shape)} axes, but {len(subscripts)} subscripts"
+            )
         return Load(tensor, tuple(subscripts))
 
     def subscript(self, line: Line, tensor: Tensor, axis: int) -> Subscript:
@@ -516,9 +522,18 @@ def canonical(target: Load, op: Op, value: Expr, condition: Expr | None) -> Assi
     return Assign(target, op, value, (), condition)
 
 
+def typed(argument: Expr, dtype: DType | None) -> Expr:
+    """An argument of an own function; a weak one takes the type of its parameter."""
+    return convert(argument, dtype) if isinstance(argument.dtype, Weak) and dtype else argument
+
+
 def argument_type(own: Own, parameter: str) -> DType | None:
     for e in (own.body, *(own.partials or ())):
         for node in nodes(e):
-            if isinstance(node, Argument) and node.name == parameter and isinstance(node.dtype, DType):
+            if (
+                isinstance(node, Argument)
+                and node.name == parameter
+                and isinstance(node.dtype, DType)
+            ):
                 return node.dtype
     return None

@@ -56,7 +56,9 @@ class Line:
     def fail(self, message: str, column: int | None = None) -> NoReturn:
         column = self.here.column if column is None else column
         pointer = " " * column + "^"
-        raise ParseError(f"line {self.number}, column {column + 1}: {message}\n  {self.text}\n  {pointer}")
+        raise ParseError(
+            f"line {self.number}, column {column + 1}: {message}\n  {self.text}\n  {pointer}"
+        )
 
     @property
     def here(self) -> Token:

@@ -1,6 +1,6 @@
 """From what was asked for to a program: collect the statements it needs, give every tensor a name.
 
-Statements are found by following definitions back from the outputs (without recursion: chains may be
+Statements are found by following definitions back from the outputs (iteratively: chains may be
 long), put in the order in which they were written, and lowered.
 """
 
@@ -40,8 +40,8 @@ def assemble(
 ) -> Assembled:
     """The program that computes the outputs and makes the updates.
 
-    given: definitions that count as inputs though equations define them (the arguments of a function
-    that is traced inside another).
+    given: definitions that count as inputs though equations define them (the arguments of a
+    function that is traced inside another).
     """
     units, reached = collect(outputs, updates, set(given))
     namer = Namer(names or {}, index_names(units))
@@ -65,7 +65,8 @@ def record(definition: Definition, name: str, kind: Kind) -> ir.Tensor:
     if shape is None:
         raise DefinitionError(
             f"{definition.owner.shown_name} is used, but never defined: "
-            f"write {definition.owner.shown_name}[...] = ... (not {definition.owner.shown_name} = ...)"
+            f"write {definition.owner.shown_name}[...] = ..., "
+            f"not {definition.owner.shown_name} = ..."
         )
     return ir.Tensor(name, shape, definition.strong_dtype, kind, halo_of(definition))
 
@@ -73,7 +74,7 @@ def record(definition: Definition, name: str, kind: Kind) -> ir.Tensor:
 def collect(
     outputs: Iterable[Definition], updates: Iterable[Unit], given: set[Definition]
 ) -> tuple[list[Unit], list[Definition]]:
-    """The units that the outputs and the updates need, in order, and every definition they touch."""
+    """The units that outputs and updates need, in order, and every definition they touch."""
     units: dict[Unit, None] = {}
     reached: dict[Definition, None] = {}
     stack: list[Definition] = list(reversed(list(outputs)))

@@ -48,9 +48,7 @@ def tensor_of(e: Expr) -> Tensor:
     return e._tensor
 
 
-def make_tensors(
-    root: Expr, keep: Keep, cache: Cache | None, names: Mapping[int, str]
-) -> Tensor:
+def make_tensors(root: Expr, keep: Keep, cache: Cache | None, names: Mapping[int, str]) -> Tensor:
     """The tensor of root, defined by equations over the tensors of its closed parts.
 
     keep: which parts get a tensor of their own; the others stay in their user's equation. cache:

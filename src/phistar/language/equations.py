@@ -62,7 +62,7 @@ class Unit:
 
 
 class Equation(Unit):
-    """One statement, with `value` in which every sum is written out and every index has one scope."""
+    """One statement; in `value` every sum is written out and every index has one scope."""
 
     def __init__(self, target: Element, op: str, value: Expr, origin: Origin, text: Text) -> None:
         self.number = scope.next_number()
@@ -171,7 +171,9 @@ def define(target: Tensor, subscripts: tuple[Any, ...], op: str, value: Expr) ->
     text = equation_text(target.shown_name, subscripts, op, value)
     if target.kind is Kind.INPUT:
         raise DefinitionError(
-            explain(f"{target.shown_name} is given from outside: it is not defined again", text, origin)
+            explain(
+                f"{target.shown_name} is given from outside: it is not defined again", text, origin
+            )
         )
     open_definition(target, subscripts, op)
     equation = make_equation(target, subscripts, op, value, origin, text)
@@ -226,7 +228,9 @@ def make_equation(
 ) -> Equation:
     """An equation with `...` expanded, sums placed and scopes given; ranges come later."""
 
-    def fail(error: type[PhistarError], what: str, facts: str, marked: tuple[Expr, ...]) -> NoReturn:
+    def fail(
+        error: type[PhistarError], what: str, facts: str, marked: tuple[Expr, ...]
+    ) -> NoReturn:
         raise error(explain(what, text, origin, facts, marked))
 
     def refuse(what: str, facts: str, marked: tuple[Expr, ...], single: str = "") -> NoReturn:
@@ -275,7 +279,7 @@ def check_left(left: Element, op: str, fail: Any) -> None:
                 "to accumulate at computed positions use +=",
                 (s,) if isinstance(s, Expr) else (),
             )
-        for index in (s if isinstance(s, tuple) else _free(s)):
+        for index in s if isinstance(s, tuple) else _free(s):
             if op == "=" and index.name in seen:
                 fail(
                     SubscriptError,
@@ -308,7 +312,8 @@ def is_plain(s: Any) -> bool:
             if not isinstance(linear, Linear):
                 return False
             return not linear.terms or (
-                len(linear.terms) == 1 and set(linear.terms.values()) == {1}
+                len(linear.terms) == 1
+                and set(linear.terms.values()) == {1}
                 and all(isinstance(a, Index) for a in linear.terms)
             )
     return False

@@ -78,7 +78,9 @@ def input_values(assembled: Assembled) -> dict[str, Array]:
     return {name: given_value(d.owner) for name, d in assembled.inputs.items()}
 
 
-def run(assembled: Assembled, wanted: Sequence[Definition], backend: str | None = None) -> list[Array]:
+def run(
+    assembled: Assembled, wanted: Sequence[Definition], backend: str | None = None
+) -> list[Array]:
     """Run a program on its tensors' own values; parameters and states that it updates are set."""
     compiled = compiler.compile(assembled.program, backend)
     results = compiled(input_values(assembled), seed=_seed, step=0)

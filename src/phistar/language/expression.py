@@ -127,14 +127,23 @@ class Operators:
     def __float__(self) -> float:
         raise ExpressionError(f"{self} is not a number yet: ask for its .value")
 
-    __int__ = __index__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __float__
     __array_ufunc__ = None  # NumPy scalars and arrays leave the operators to us
 
 
 class Expr(Operators):
     """Base of the nodes. One without free indices is itself a tensor without axes."""
 
-    __slots__ = ("__weakref__", "_open", "_tensor", "depth", "free", "has_ellipsis", "reads", "written")
+    __slots__ = (
+        "__weakref__",
+        "_open",
+        "_tensor",
+        "depth",
+        "free",
+        "has_ellipsis",
+        "reads",
+        "written",
+    )
 
     def __init__(self, children: Iterable[Expr], bound: frozenset[str] = frozenset()) -> None:
         free: dict[str, Index] = {}
@@ -149,7 +158,7 @@ class Expr(Operators):
                 if name not in bound:
                     free.setdefault(name, index)
         self.free: dict[str, Index] = free
-        self.depth = depth + 1
+        self.depth: int = depth + 1
         self.has_ellipsis: bool = has_ellipsis
         self.reads: bool = reads  # whether a tensor or a random field is read in it
         self._tensor: Tensor | None = None
@@ -372,9 +381,7 @@ class RandomField(Expr):
 
     __slots__ = ("distribution", "indices", "place")
 
-    def __init__(
-        self, distribution: Distribution, indices: tuple[Index, ...], place: int
-    ) -> None:
+    def __init__(self, distribution: Distribution, indices: tuple[Index, ...], place: int) -> None:
         super().__init__(indices)
         self.reads = True
         self.distribution = distribution

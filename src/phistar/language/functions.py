@@ -16,7 +16,6 @@ from phistar.ir.dtypes import DType, as_dtype
 from phistar.ir.primitives import Primitive as P
 from phistar.language.expression import Argument, Call, CastTo, Expr, Literal, call, lift
 
-
 F = TypeVar("F", bound=Callable[..., Expr])
 
 
@@ -41,7 +40,7 @@ def named(function: F, name: str, doc: str) -> F:
 
 
 # fmt: off
-abs          = unary(P.ABS,          "|x|; its derivative at 0 is 0.")  # noqa: A001
+abs          = unary(P.ABS,          "|x|; its derivative at 0 is 0.")
 exp          = unary(P.EXP,          "e^x.")
 expm1        = unary(P.EXPM1,        "e^x - 1, exact near 0.")
 log          = unary(P.LOG,          "The natural logarithm.")
@@ -76,7 +75,7 @@ hardtanh     = unary(P.HARDTANH,     "x clipped to [-1, 1].")
 sign         = unary(P.SIGN,         "-1, 0 or 1; its derivative is 0.")
 floor        = unary(P.FLOOR,        "Rounded down; its derivative is 0.")
 ceil         = unary(P.CEIL,         "Rounded up; its derivative is 0.")
-round        = unary(P.ROUND,        "Rounded, halves to even; its derivative is 0.")  # noqa: A001
+round        = unary(P.ROUND,        "Rounded, halves to even; its derivative is 0.")
 isnan        = unary(P.ISNAN,        "True where x is NaN.")
 isinf        = unary(P.ISINF,        "True where x is inf or -inf.")
 stop_gradient = unary(P.STOP_GRADIENT, "x, taken as a constant by the backward program.")
@@ -176,7 +175,9 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     parameters = inspect.signature(function).parameters.values()
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if not parameters or not builtins.all(p.kind in plain for p in parameters):
-        raise UsageError(f"@ph.elementwise wants a function of plain arguments, as in f(x): {function}")
+        raise UsageError(
+            f"@ph.elementwise wants a function of plain arguments, as in f(x): {function}"
+        )
     return tuple(p.name for p in parameters)
 
 

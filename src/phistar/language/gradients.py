@@ -75,9 +75,7 @@ def backward(loss: Any, frame: FrameType | None = None) -> None:
     assembled = assemble([tensor.definition])
     record = assembled.records[tensor.definition]
     made = compiler.differentiate(assembled.program, record)
-    results = compiler.compile(made.program)(
-        input_values(assembled), seed=current_seed(), step=0
-    )
+    results = compiler.compile(made.program)(input_values(assembled), seed=current_seed(), step=0)
     for definition, forward in assembled.records.items():
         adjoint = made.gradients.get(forward)
         grad = None if adjoint is None else np.asarray(results[adjoint.name])

@@ -49,7 +49,8 @@ def materialize(parameter: Parameter, seed: int) -> None:
     shape = parameter.definition.shape
     if shape is None:
         raise DefinitionError(
-            f"{parameter.shown_name} has no shape yet: it comes from the first equation that uses it"
+            f"{parameter.shown_name} has no shape yet: "
+            "it comes from the first equation that uses it"
         )
     rng = np.random.Generator(np.random.Philox(key=[seed, crc32(parameter.name.encode())]))
     array = np.asarray(initial_value(parameter, shape, rng), parameter.dtype.numpy)

@@ -104,7 +104,9 @@ class Lowering:
     def call(self, e: Call, taken: frozenset[str]) -> ir.Expr:
         args = tuple(self.expr(a, taken) for a in e.args)
         function = (
-            self.own(e.function, args) if isinstance(e.function, ElementwiseFunction) else e.function
+            self.own(e.function, args)
+            if isinstance(e.function, ElementwiseFunction)
+            else e.function
         )
         try:
             return build.apply(function, *args)
@@ -144,7 +146,9 @@ class Lowering:
     def truth(self, e: Expr, taken: frozenset[str]) -> ir.Expr:
         condition = self.expr(e, taken)
         if condition.dtype is not DType.BOOL:
-            self.equation.fail(DTypeError, "a condition is a truth value", "compare, as in u <= t", (e,))
+            self.equation.fail(
+                DTypeError, "a condition is a truth value", "compare, as in u <= t", (e,)
+            )
         return condition
 
     def element(self, e: Element, taken: frozenset[str]) -> ir.Expr:

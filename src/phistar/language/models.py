@@ -102,7 +102,7 @@ def submodels(model: Any, seen: set[int] | None = None) -> Iterator[Model]:
 
 
 def tensor_names(models: dict[str, Model]) -> dict[Tensor, str]:
-    """The names of all tensors of a function's models: dotted paths, prefixed if there are several."""
+    """The names of all tensors of a function's models: dotted paths, prefixed if several."""
     several = len(models) > 1
     names: dict[Tensor, str] = {}
     for argument, model in models.items():

@@ -23,7 +23,7 @@ Box: TypeAlias = tuple[Interval | None, ...]  # None: a halo position past an en
 
 
 def left_interval(s: Any, sizes: Sizes, size: int | None) -> Interval | None:
-    """The positions one subscript on the left covers on an axis of `size`; None if not known yet."""
+    """The positions a subscript on the left covers on an axis of `size`; None: not known yet."""
     match s:
         case tuple():
             if any(i not in sizes for i in s):
@@ -72,7 +72,11 @@ def extend(definition: Definition) -> None:
         intervals = [box[axis] for box in boxes]
         known = [i for i in intervals if i is not None]
         if not definition.declared:
-            core = [last + 1 for first, last in known if first >= 0 and not _past_end(definition, axis, last)]
+            core = [
+                last + 1
+                for first, last in known
+                if first >= 0 and not _past_end(definition, axis, last)
+            ]
             definition.sizes[axis] = max(core, default=definition.sizes[axis])
         size = definition.sizes[axis]
         low = max((-first for first, _ in known if first < 0), default=0)
@@ -85,7 +89,8 @@ def extend(definition: Definition) -> None:
 def _past_end(definition: Definition, axis: int, last: int) -> bool:
     """Whether a position was written as `last + n`: it lies past the end, it does not set it."""
     return any(
-        isinstance(s := e.target.subscripts[axis], Edge) and s.is_last
+        isinstance(s := e.target.subscripts[axis], Edge)
+        and s.is_last
         and left_interval(s, e.sizes, (definition.sizes or [])[axis]) == (last, last)
         for e in definition.equations
     )
@@ -103,14 +108,12 @@ def overlaps(definition: Definition, subscripts: tuple[Any, ...]) -> bool:
 
 
 def _disjoint_patterns(new: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
-    return len(new) == len(old) and any(
-        _distinct(a, b) for a, b in zip(new, old, strict=True)
-    )
+    return len(new) == len(old) and any(_distinct(a, b) for a, b in zip(new, old, strict=True))
 
 
 def _distinct(a: Any, b: Any) -> bool:
     """Whether two subscripts of one axis are written so that they cannot meet."""
-    return _class(a) != _class(b)
+    return bool(_class(a) != _class(b))
 
 
 def _class(s: Any) -> Any:

@@ -1,8 +1,8 @@
 """Random fields: `ph.uniform[b, j]`, `ph.normal[b, k]`, `ph.bernoulli(p)[b, j]`.
 
-One number for each setting of the indices: a pure function (Philox, Salmon et al. 2011) of the seed,
-the step, the place in the program and the indices' values. The backward program, another backend or
-a resumed run sees the same numbers.
+One number for each setting of the indices: a pure function (Philox, Salmon et al. 2011) of the
+seed, the step, the place in the program and the indices' values. The backward program,
+another backend or a resumed run sees the same numbers.
 """
 
 from __future__ import annotations

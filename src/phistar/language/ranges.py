@@ -99,7 +99,7 @@ def combine(function: P, parts: list[Linear]) -> Linear | None:
             return plus(Linear({}), b, a.offset)
         case P.MUL, [a, b] if not b.terms:
             return plus(Linear({}), a, b.offset)
-        case (P.FLOOR_DIV | P.MOD), [a, b] if not b.terms and b.offset > 0:
+        case ((P.FLOOR_DIV | P.MOD), [a, b]) if not b.terms and b.offset > 0:
             rest = function is P.MOD
             if not a.terms:
                 return Linear({}, a.offset % b.offset if rest else a.offset // b.offset)
@@ -173,7 +173,9 @@ def to_affine(linear: Linear, names: Mapping[Index, IRIndex]) -> Affine:
     return Affine(terms, linear.offset)
 
 
-def _to_atom(atom: Index | Division, names: Mapping[Index, IRIndex]) -> IRIndex | Quotient | Remainder:
+def _to_atom(
+    atom: Index | Division, names: Mapping[Index, IRIndex]
+) -> IRIndex | Quotient | Remainder:
     if isinstance(atom, Index):
         return names[atom]
     record = Remainder if atom.rest else Quotient

@@ -2,7 +2,7 @@
 
     reduction ::= name[index, ... ](expr) | name[index, ... : condition](expr)
 
-The slice reads "u such that". On plain Python values `ph.sum`, `ph.max` and their like are Python's;
+The slice reads "u such that". On plain Python values `ph.sum`, `ph.max` and so on are Python's;
 `ph.max(a, b)` on expressions is elementwise.
 """
 
@@ -79,17 +79,17 @@ def split(indices: Any, reduction: Reduction) -> tuple[tuple[Index, ...], Expr |
 
 
 # fmt: off
-sum         = Reducer(Reduction.SUM,  builtins.sum, "The sum over the indices; over nothing, 0.")  # noqa: A001
-prod        = Reducer(Reduction.PROD, None,         "The product over the indices; over nothing, 1.")
-max         = Reducer(Reduction.MAX,  builtins.max, "The largest value; over nothing, -inf.")  # noqa: A001
-min         = Reducer(Reduction.MIN,  builtins.min, "The smallest value; over nothing, inf.")  # noqa: A001
+sum         = Reducer(Reduction.SUM,  builtins.sum, "The sum over the indices; over nothing, 0.")
+prod        = Reducer(Reduction.PROD, None,         "The product; over nothing, 1.")
+max         = Reducer(Reduction.MAX,  builtins.max, "The largest value; over nothing, -inf.")
+min         = Reducer(Reduction.MIN,  builtins.min, "The smallest value; over nothing, inf.")
 mean        = Reducer(Reduction.MEAN, None,         "The average; over nothing, 0.")
-any         = Reducer(Reduction.ANY,  builtins.any, "Whether one holds; over nothing, False.")  # noqa: A001
-all         = Reducer(Reduction.ALL,  builtins.all, "Whether all hold; over nothing, True.")  # noqa: A001
+any         = Reducer(Reduction.ANY,  builtins.any, "Whether one holds; over nothing, False.")
+all         = Reducer(Reduction.ALL,  builtins.all, "Whether all hold; over nothing, True.")
 argmax      = Reducer(Reduction.ARGMAX, None, "The row-major position of the first largest value.")
 argmin      = Reducer(Reduction.ARGMIN, None, "The row-major position of the first smallest value.")
-logsumexp   = Reducer(Reduction.LOGSUMEXP, None, "ln of the sum of e^x, stable; over nothing, -inf.")
+logsumexp   = Reducer(Reduction.LOGSUMEXP, None, "ln of the sum of e^x, stable.")
 softmax     = Reducer(Reduction.SOFTMAX, None, "e^x over its sum, stable; keeps its indices.")
 log_softmax = Reducer(Reduction.LOG_SOFTMAX, None, "ln of the softmax, stable; keeps its indices.")
-cumsum      = Reducer(Reduction.CUMSUM, None, "The sum of all up to and with this; keeps its index.")
+cumsum      = Reducer(Reduction.CUMSUM, None, "The sum up to and with this; keeps its index.")
 # fmt: on

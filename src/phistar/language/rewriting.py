@@ -32,7 +32,7 @@ DEEPEST = 150
 def expand_ellipsis(
     target: Tensor, subscripts: tuple[Any, ...], value: Expr, fail: Any
 ) -> tuple[Element, Expr]:
-    """The left and the right side with `...` replaced by indices, the same in the whole statement."""
+    """Both sides with `...` replaced by indices, the same in the whole statement."""
     left = Element(target, subscripts)
     if not (left.has_ellipsis or value.has_ellipsis):
         return left, value
@@ -139,9 +139,7 @@ def map_subscript(s: Any, f: Any) -> Any:
 # Scopes -------------------------------------------------------------------------------------------
 
 
-def give_scopes(
-    left: Element, value: Expr, outer: Mapping[str, Index]
-) -> tuple[Element, Expr]:
+def give_scopes(left: Element, value: Expr, outer: Mapping[str, Index]) -> tuple[Element, Expr]:
     """Both sides with one Index object for each name and scope."""
     scopes = dict(outer)
     for name, index in {**left.free, **value.free}.items():
@@ -162,7 +160,9 @@ def declared_indices(sides: tuple[Expr, ...]) -> Iterator[tuple[str, Index]]:
 def same_size(name: str, index: Index, scopes: dict[str, Index]) -> None:
     mine, other = scopes[name].declared, index.declared
     if mine is not None and other is not None and mine != other:
-        raise IndexRangeError(f"two indices are named {name}, declared with sizes {mine} and {other}")
+        raise IndexRangeError(
+            f"two indices are named {name}, declared with sizes {mine} and {other}"
+        )
     if mine is None:
         scopes[name].declared = other
 
@@ -170,7 +170,7 @@ def same_size(name: str, index: Index, scopes: dict[str, Index]) -> None:
 def rescope(e: Expr, scopes: Mapping[str, Index]) -> Expr:
     match e:
         case Index():
-            return scopes[e.name] if e.name in scopes else e
+            return scopes.get(e.name, e)
         case SizeOf():
             return SizeOf(scopes[e.index.name]) if e.index.name in scopes else e
         case RandomField():

@@ -126,9 +126,7 @@ class ScanBlock(Unit):
         return (Scan(IRIndex(self.index.name, self.size), body, self.backwards, self.origin),)
 
 
-def check_order(
-    access: Access, equation: Equation, number: int, equations: list[Equation]
-) -> None:
+def check_order(access: Access, equation: Equation, number: int, equations: list[Equation]) -> None:
     """A read of something the scan computes must be of an earlier step, or of an earlier line."""
     writers = [(n, e) for n, e in enumerate(equations) if e.definition is access.definition]
     if not writers:
@@ -220,7 +218,9 @@ def scan(index: Index, *, backwards: bool = False, steps: int | None = None) -> 
     tensor that is read tells.
     """
     if not isinstance(index, Index):
-        raise UsageError(f'ph.scan wants an index: t = ph.index("t"); with ph.scan(t): (got {index!r})')
+        raise UsageError(
+            f'ph.scan wants an index: t = ph.index("t"); with ph.scan(t): (got {index!r})'
+        )
     if steps is not None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
             raise UsageError(f"steps= counts the steps of a scan, it cannot be {steps!r}")
@@ -231,5 +231,3 @@ def scan(index: Index, *, backwards: bool = False, steps: int | None = None) -> 
             )
         index = Index(index.name, steps)
     return ScanContext(index, backwards, written_at())
-
-

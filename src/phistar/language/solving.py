@@ -104,7 +104,9 @@ def solve(group: Group) -> None:
     for equation in group.equations:
         for index in indices_of(equation):
             if index.declared is not None and index not in group.sizes:
-                group.set(index, index.declared, f"{index.name} was declared with size {index.declared}")
+                group.set(
+                    index, index.declared, f"{index.name} was declared with size {index.declared}"
+                )
     rounds: tuple[Callable[[Equation, Group], bool], ...] = (alone, fits, left_sizes)
     progress = True
     while progress:
@@ -152,9 +154,7 @@ def constrains(equation: Equation) -> bool:
     definition = equation.definition
     if equation.is_update or definition.declared:
         return True
-    return equation.op != "=" and any(
-        e is not equation and e.settled for e in definition.equations
-    )
+    return equation.op != "=" and any(e is not equation and e.settled for e in definition.equations)
 
 
 def alone(equation: Equation, group: Group) -> bool:
@@ -196,7 +196,9 @@ def split_group(access: Access, size: int, equation: Equation, group: Group) -> 
     names = ", ".join(i.name for i in access.subscript)
     tensor = access.definition.owner.shown_name
     if len(unknown) == 1 and known and size % known == 0:
-        group.set(unknown[0], size // known, f"({names}) covers {size} elements of {tensor}", access)
+        group.set(
+            unknown[0], size // known, f"({names}) covers {size} elements of {tensor}", access
+        )
         return True
     if len(unknown) == 1 or (not unknown and known != size):
         equation.fail(
@@ -213,9 +215,7 @@ def said(access: Access, name: str, size: int) -> str:
     return f"{tensor} has shape {shape_text(access.definition)}, so {name} runs to {size}"
 
 
-def refuse_sizes(
-    equation: Equation, index: Index, access: Access, size: int, group: Group
-) -> None:
+def refuse_sizes(equation: Equation, index: Index, access: Access, size: int, group: Group) -> None:
     why, first = group.why[index]
     marked = (access.element,) if first is None else (first.element, access.element)
     equation.fail(
@@ -246,7 +246,7 @@ def fits(equation: Equation, group: Group) -> bool:
 
 
 def position(access: Access, size: int, group: Group) -> tuple[Linear | None, int, int]:
-    """An access as a linear position with its bounds; None for gathers and what is not known yet."""
+    """An access as a linear position with its bounds; None for gathers and the unknown."""
     s = access.subscript
     low_halo, high_halo = access.definition.halo[access.axis]
     low, high = -low_halo, size - 1 + high_halo
@@ -342,7 +342,9 @@ def prove_target(access: Access, equation: Equation, group: Group) -> None:
     box = pieces.left_interval(access.subscript, group.sizes, None)
     if box is None and equation.op == "=" and not isinstance(access.subscript, Padded):
         sizes = access.definition.sizes
-        box = pieces.left_interval(access.subscript, group.sizes, sizes[access.axis] if sizes else None)
+        box = pieces.left_interval(
+            access.subscript, group.sizes, sizes[access.axis] if sizes else None
+        )
     if box is None:
         name = access.definition.owner.shown_name
         equation.fail(
@@ -355,9 +357,7 @@ def prove_target(access: Access, equation: Equation, group: Group) -> None:
         refuse_outside(access, equation, *box, box[1] + 1)
 
 
-def inside(
-    linear: Linear, low: int, high: int, conditions: list[Linear], group: Group
-) -> bool:
+def inside(linear: Linear, low: int, high: int, conditions: list[Linear], group: Group) -> bool:
     """Whether low <= linear <= high follows by intervals, with the help of one condition a side."""
     above = plus(linear, Linear({}, low), -1)
     below = plus(Linear({}, high), linear, -1)
@@ -388,9 +388,7 @@ def known_conditions(access: Access, group: Group) -> list[Linear]:
     return found
 
 
-def refuse_outside(
-    access: Access, equation: Equation, first: int, last: int, size: int
-) -> None:
+def refuse_outside(access: Access, equation: Equation, first: int, last: int, size: int) -> None:
     name = access.definition.owner.shown_name
     what = "writes" if access.is_target else "reads"
     padded = isinstance(access.subscript, Padded)
@@ -441,5 +439,3 @@ def remember_names(equation: Equation) -> None:
         names = access.definition.index_names
         if isinstance(access.subscript, Index) and names[access.axis] is None:
             names[access.axis] = access.subscript.name
-
-

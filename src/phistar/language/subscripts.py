@@ -1,7 +1,7 @@
 """What may stand between a tensor's brackets besides indices: pad, first, last, groups.
 
-    subscript ::= integer expression | pad(expression, low, high, value) | first + n | last - n
-                | (index, index, ...) | ...
+subscript ::= integer expression | pad(expression, low, high, value) | first + n | last - n
+            | (index, index, ...) | ...
 """
 
 from __future__ import annotations

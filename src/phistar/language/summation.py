@@ -1,7 +1,7 @@
 """Where the implicit sum goes.
 
-An index that is neither on the left, nor bound by a reduction, nor run by a scan, is summed over the
-product in which exactly two factors contain it. Each term of a + or -, and each argument of a
+An index that is neither on the left, nor bound by a reduction, nor run by a scan, is summed over
+the product in which exactly two factors contain it. Each term of a + or -, and each argument of a
 function, is looked at by itself; only * sums, never / or **. If such an index stands in one factor,
 in three, or if a product inside one of the two factors also has it twice, phistar does not choose.
 """

@@ -1,8 +1,8 @@
 """Tensors: named arrays that equations read and define, and the ways to make them.
 
 A tensor's *definition* holds what is known of it: its sizes, its type, its equations. Defining a
-tensor again (a notebook cell run twice) gives it a new definition; equations written before keep the
-old one.
+tensor again (a notebook cell run twice) gives it a new definition; equations written before keep
+the old one.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ class Tensor(Operators):
         """The tensor's shape; DefinitionError while it is not known."""
         shape = self.definition.shape
         if shape is None:
-            raise DefinitionError(f"the shape of {self.shown_name} is not known yet: define it first")
+            raise DefinitionError(
+                f"the shape of {self.shown_name} is not known yet: define it first"
+            )
         return shape
 
     @property
@@ -206,7 +208,9 @@ class Tensor(Operators):
         """The tensor named `<name>.grad`, for equations that mention it."""
         if self._adjoint is None:
             made = Tensor(f"{self.name}.grad", Kind.INPUT)
-            made.definition = Definition(made, list(self.definition.sizes or ()), self.definition.dtype)
+            made.definition = Definition(
+                made, list(self.definition.sizes or ()), self.definition.dtype
+            )
             made.definition.index_names = list(self.definition.index_names)
             made.adjoint_of = self
             self._adjoint = made
@@ -258,7 +262,9 @@ def as_array(value: Any, dtype: AnyType | None = None) -> np.ndarray[Any, Any]:
 def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tensor:
     """A tensor with a value: a number or an array (floats f32 unless NumPy says f64)."""
     array = as_array(value, None if dtype is None else as_dtype(dtype))
-    made = Tensor(check_name(name) if name else "", Kind.INPUT, list(array.shape), as_dtype(array.dtype))
+    made = Tensor(
+        check_name(name) if name else "", Kind.INPUT, list(array.shape), as_dtype(array.dtype)
+    )
     made.data = array
     return made
 
@@ -266,7 +272,7 @@ def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tens
 def tensors(names: str, **shapes: tuple[int, ...]) -> Tensor | tuple[Tensor, ...]:
     """Tensors to be defined by equations: `h, s, P = ph.tensors("h s P")`.
 
-    A shape may be given, `ph.tensors("count", count=(10,))`; otherwise it follows from the equations.
+    A shape may be given, `ph.tensors("n", n=(10,))`; otherwise it follows from the equations.
     """
     words = names.replace(",", " ").split()
     if not words:

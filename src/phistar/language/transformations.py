@@ -49,7 +49,9 @@ class Bound:
     symbolic: bool = False  # some argument belongs to a trace that is running
     values: dict[str, Array] = field(default_factory=dict)  # of the tensors, where given
     batch: int = 0  # under vmap, the length of the axis that was taken off
-    outer: dict[Definition, Definition] = field(default_factory=dict)  # under vmap, whose axis it was
+    outer: dict[Definition, Definition] = field(
+        default_factory=dict
+    )  # under vmap, whose axis it was
 
     @property
     def floating(self) -> list[Tensor]:
@@ -57,7 +59,7 @@ class Bound:
 
 
 def bind(f: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Bound:
-    """Sort the arguments of f(*args, **kwargs); arrays become input tensors named as f names them."""
+    """Sort the arguments of f(*args, **kwargs); arrays become inputs named as f names them."""
     signature = call_signature(f)
     try:
         call = signature.bind(*args, **kwargs)
@@ -75,7 +77,9 @@ def bind(f: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Bound
     dtype = common.pop() if len(common) == 1 else DEFAULT_FLOAT
     for name, value in numbers.items():
         bound.arguments[name] = take(np.asarray(value, dtype.numpy), name, bound)
-    bound.tensors = {n: bound.tensors[n] for n in sorted(bound.tensors, key=position_in(call.arguments))}
+    bound.tensors = {
+        n: bound.tensors[n] for n in sorted(bound.tensors, key=position_in(call.arguments))
+    }
     return bound
 
 
@@ -213,9 +217,7 @@ def arguments(traced: Traced, args: tuple[Any, ...]) -> dict[str, Array]:
     return {**traced.bound.values, **given}
 
 
-def execute(
-    traced: Traced, compiled: Any, values: Mapping[str, Array], step: int = 0
-) -> Any:
+def execute(traced: Traced, compiled: Any, values: Mapping[str, Array], step: int = 0) -> Any:
     """Run a compiled program: arrays for its arguments, parameters from their tensors."""
     given = {
         name: values[name] if name in values else given_value(definition.owner)
@@ -416,7 +418,9 @@ def value_and_grad(f: Function, *, backend: str | None = None) -> Transformed:
     else of the floating arguments in order (one: the array itself). f returns a number; one that
     keeps an index is refused.
     """
-    return Transformed(f, functools.partial(differentiate, with_value=True), backend, "value_and_grad")
+    return Transformed(
+        f, functools.partial(differentiate, with_value=True), backend, "value_and_grad"
+    )
 
 
 def grad(f: Function, *, backend: str | None = None) -> Transformed:
@@ -428,9 +432,7 @@ def differentiate(traced: Traced, with_value: bool) -> Traced:
     """The traced program followed by its backward statements."""
     loss = the_loss(traced)
     wrt, shape = variables(traced)
-    made = compiler.differentiate(
-        traced.source, loss, wrt, outputs=(loss,) if with_value else ()
-    )
+    made = compiler.differentiate(traced.source, loss, wrt, outputs=(loss,) if with_value else ())
     gradients = rebuild(shape, lambda t: made.gradients[t])
     results = (traced.results, gradients) if with_value else gradients
     return Traced(made.program, traced.assembled, traced.bound, results)
@@ -446,7 +448,9 @@ def the_loss(traced: Traced) -> ir.Tensor:
             "reduce it, ph.mean[b](...) or ph.sum[b](...)"
         )
     if not loss.dtype.is_float:
-        raise ExpressionError(f"{traced.source.name} returns {loss.dtype.value}: nothing to differentiate")
+        raise ExpressionError(
+            f"{traced.source.name} returns {loss.dtype.value}: nothing to differentiate"
+        )
     return loss
 
 
@@ -458,7 +462,9 @@ def variables(traced: Traced) -> tuple[list[ir.Tensor], Any]:
             name: records[t.definition]
             for t, name in tensor_names(traced.bound.models).items()
             if isinstance(t, Parameter)
-            and t.kind is Kind.PARAMETER and t.trainable and t.definition in records
+            and t.kind is Kind.PARAMETER
+            and t.trainable
+            and t.definition in records
         }
         if not named:
             raise ModelError(f"{traced.source.name} uses no trainable parameter of its model")
@@ -493,8 +499,8 @@ def vmap(f: Function, index: Index, *, backend: str | None = None) -> Transforme
         size = traced.bound.batch
         names = [t.name for t in traced.source.inputs if t.kind is Kind.INPUT]
         program = batch(traced.source, index.name, size, names)
-        new = {t.name: t for t in tensors_of(program)}
-        results = rebuild(traced.results, lambda t: new[t.name])
+        new = dict(zip(traced.source.outputs, program.outputs, strict=True))
+        results = rebuild(traced.results, lambda t: new[t])
         return Traced(program, traced.assembled, traced.bound, results)
 
     made = Transformed(f, transform, backend, "vmap")

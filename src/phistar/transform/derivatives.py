@@ -45,6 +45,10 @@ def equal(x: Operand, y: Operand) -> Expr:
     return apply(P.EQUAL, x, y)
 
 
+def floor_div(x: Operand, y: Operand) -> Expr:
+    return apply(P.FLOOR_DIV, x, y)
+
+
 def between(x: Expr, low: Operand, high: Operand) -> Expr:
     """1 where low <= x <= high, else 0."""
     return where((x >= low) & (x <= high), 1, 0)
@@ -96,7 +100,7 @@ PARTIALS: dict[P, tuple[Partial, ...]] = {
     P.MUL:           (lambda y, a, b: b,                    lambda y, a, b: a),
     P.DIV:           (lambda y, a, b: 1 / b,                lambda y, a, b: -(y / b)),
     P.FLOOR_DIV:     (lambda y, a, b: 0,                    lambda y, a, b: 0),
-    P.MOD:           (lambda y, a, b: 1,                    lambda y, a, b: -apply(P.FLOOR_DIV, a, b)),
+    P.MOD:           (lambda y, a, b: 1,                    lambda y, a, b: -floor_div(a, b)),
     P.POW:           (power_base,                           power_exponent),
     P.NEG:           (lambda y, x: -1,),
     P.ABS:           (lambda y, x: apply(P.SIGN, x),),

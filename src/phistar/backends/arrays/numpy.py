@@ -216,7 +216,10 @@ class NumpyArrays(Arrays):
         keyed = moving_key(parts)
         if not any(part.moving for part in parts):
             key = keyed([])
-            keyed = lambda env: key
+
+            def keyed(env: Env) -> tuple[Any, ...]:
+                return key
+
         if op is Op.SET:
 
             def assign(env: Env, array: Array) -> None:

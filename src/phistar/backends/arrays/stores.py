@@ -8,7 +8,7 @@ anything else               op= of single elements through index arrays, repeats
 from dataclasses import replace
 
 from phistar.backends.arrays.expressions import elementwise
-from phistar.backends.arrays.labelled import Axes, Node, Run, aligned, extent, merged
+from phistar.backends.arrays.labelled import Array, Axes, Env, Node, Run, aligned, extent, merged
 from phistar.backends.arrays.lines import Line, grouped
 from phistar.backends.arrays.loads import Axis, grid, plan_axes
 from phistar.backends.arrays.namespace import constant
@@ -45,7 +45,10 @@ def whole_value(node: Node, order: Axes, tensor: Tensor, scope: Scope) -> Run:
     run = aligned(node if complete else broadcast(node, order, scope), order)
     whole = run
     if tuple(index.size for index in order) != shape:
-        whole = lambda env: run(env).reshape(shape)
+
+        def whole(env: Env) -> Array:
+            return run(env).reshape(shape)
+
     if complete and node.fresh and order:
         return whole
     own = scope.arrays.own
