@@ -238,3 +238,26 @@ def test_a_column_that_is_not_there() -> None:
     message = r"squares\(model: .*, x: .*, t: .*\) .*asks for the column 't', but the data has x"
     with pytest.raises(DataError, match=message):
         ph.fit(Line(), squares, Dataset(x=np.zeros(3)), optimizer=ph.SGD(0.1))
+
+
+def test_a_weighted_loss_is_not_summed_in_silence() -> None:
+    b, i = ph.indices("b i")
+
+    class Line(ph.Model):
+        def __init__(self) -> None:
+            self.w = ph.param(3, init=0)
+
+        def __call__(self, x):
+            y = ph.tensors("y")
+            y[b] = self.w[i] * x[b, i]
+            return y
+
+    def loss(model, x, weight):
+        e = ph.tensors("e")
+        y = model(x)
+        e[b] = ph.square(y[b] - 1)
+        return weight[b] * e[b]
+
+    data = ph.data.Dataset(x=np.ones((8, 3), np.float32), weight=np.ones(8, np.float32))
+    with pytest.raises(ph.ExpressionError, match=r"have b, which sums them over the batch"):
+        ph.fit(Line(), loss, data, optimizer=ph.SGD(0.1), batch_size=4, progress=False)

@@ -4,9 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from phistar.errors import ExpressionError
-from phistar.language.expression import Element, Expr, Index, lift
+from phistar.ir.primitives import Primitive
+from phistar.language.expression import Call, Element, Expr, Index, Reduced, lift
 from phistar.language.reductions import mean, sum
 from phistar.language.tensors import Tensor
+
+ARITHMETIC = frozenset(
+    {Primitive.ADD, Primitive.SUB, Primitive.MUL, Primitive.DIV, Primitive.NEG}
+)
 
 
 def average(returned: Any, size: int, name: str, what: str) -> Tensor:
@@ -41,12 +46,31 @@ def without_batch(
         )
     made = Tensor(name)
     made[()] = reduced(e, kept)
+    refuse_hidden_sum(made, size, what)
     if kept and ranges(made)[kept[0].name] != size:
         raise ExpressionError(
             f"{what} keeps the index {kept[0].name}, which runs to {ranges(made)[kept[0].name]}; "
             f"the batch has {size} examples: reduce it, ph.mean[{kept[0].name}](...)"
         )
     return made
+
+
+def refuse_hidden_sum(made: Tensor, size: int, what: str) -> None:
+    """A weighted loss, `w[b] * l[b]`, is a sum by the rule of products: not silently, not here."""
+    stack: list[Expr] = [made.definition.equations[-1].value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Call) and node.function in ARITHMETIC:
+            stack.extend(node.args)
+        if not (isinstance(node, Reduced) and node.implicit):
+            continue
+        for index in node.indices:
+            if ranges(made)[index.name] == size:
+                raise ExpressionError(
+                    f"{what} multiplies two factors that have {index.name}, which sums them over "
+                    f"the batch: say what is meant, ph.mean[{index.name}](...) or "
+                    f"ph.sum[{index.name}](...)"
+                )
 
 
 def as_expression(returned: Any) -> Expr:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from phistar.ir.primitives import Op, Primitive
-from phistar.ir.program import Apply, Assign, Expr, Index, Kind, Load, Program, Tensor
+from phistar.ir.program import Apply, Assign, Expr, Index, Kind, Load, Program, Subscript, Tensor
 from phistar.ir.walk import loads, map_assign, mentioned_indices, rebuild, target_indices
 from phistar.transform.names import Names
 from phistar.transform.swap import Backward, swap
@@ -58,8 +58,7 @@ def isolate(a: Assign, scans: tuple[Index, ...] = ()) -> Isolated | None:
     if a.op is Op.SET and added:
         return None
     apart = Apart(Names([target.name, *(load.tensor.name for load in read(a))]), target.name)
-    alone = map_assign(replace(a, over=(*a.over, *added)), apart.expression)
-    alone = replace(alone, target=Load(target, alone.target.subscripts))
+    alone = apart.assign(replace(a, over=(*a.over, *added)))
     inputs = tuple(dict.fromkeys(load.tensor for load in read(alone)))
     program = Program((alone,), inputs, (target,))
     varied = tuple(t for t in apart.varied.values())
@@ -102,18 +101,23 @@ class Apart:
         yield from ((load.tensor, made) for load, made in self.varied.items())
         yield from self.fixed.items()
 
-    def expression(self, e: Expr) -> Expr:
-        """e with its loads made inputs."""
-        return self._expression(e, False)
+    def assign(self, a: Assign) -> Assign:
+        """a with its loads made inputs; its target stays."""
+        value = self.expression(a.value, False)
+        condition = None if a.condition is None else self.expression(a.condition, False)
+        target = Load(a.target.tensor, self.subscripts(a.target))
+        return replace(a, target=target, value=value, condition=condition)
 
-    def _expression(self, e: Expr, stopped: bool) -> Expr:
+    def subscripts(self, load: Load) -> tuple[Subscript, ...]:
+        return tuple(
+            self.expression(s, True) if isinstance(s, Expr) else s for s in load.subscripts
+        )
+
+    def expression(self, e: Expr, stopped: bool) -> Expr:
         stopped = stopped or (isinstance(e, Apply) and e.function is Primitive.STOP_GRADIENT)
         if isinstance(e, Load):
-            subscripts = tuple(
-                self._expression(s, True) if isinstance(s, Expr) else s for s in e.subscripts
-            )
-            return Load(self.input(e, stopped), subscripts)
-        return rebuild(e, lambda x: self._expression(x, stopped))
+            return Load(self.input(e, stopped), self.subscripts(e))
+        return rebuild(e, lambda x: self.expression(x, stopped))
 
     def input(self, load: Load, stopped: bool) -> Tensor:
         tensor = load.tensor
