@@ -159,3 +159,13 @@ def test_xla_gives_the_same(chunk):
             program = gradients(program).program
             found = compiler.compile(program, "xla")(values, seed=SEED)
             assert_same({name: np.asarray(a) for name, a in found.items()}, run(program, values))
+
+
+@pytest.mark.parametrize("chunk", range(8 * FUZZ))
+def test_xla_gives_the_same_values(chunk):
+    pytest.importorskip("jax")
+    for seed in seeds(400_000, chunk, 24):
+        with named(seed):
+            program, values = random_program(seed)
+            found = compiler.compile(program, "xla")(values, seed=SEED)
+            assert_same({name: np.asarray(a) for name, a in found.items()}, run(program, values))

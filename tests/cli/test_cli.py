@@ -29,7 +29,8 @@ def digits(examples: int, seed: int) -> Dataset:
 @pytest.fixture(autouse=True)
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipe on small data, in a folder of its own."""
-    own = replace(recipes.RECIPES["mnist-mlp"], data=lambda: (digits(200, 0), digits(60, 2)))
+    small = (digits(200, 0), digits(60, 2))
+    own = replace(recipes.RECIPES["mnist-mlp"], data=lambda: small, rate=0.1)
     monkeypatch.setitem(recipes.RECIPES, "mnist-mlp", own)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PHISTAR_DEBUG", raising=False)
@@ -45,7 +46,7 @@ def test_train_leaves_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "train", "mnist-mlp", "--epochs", "3", "--batch-size", "32")
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("mnist-mlp: 200 examples to train on, 60 to test on; SGD(rate=0.5)")
+    assert lines[0].startswith("mnist-mlp: 200 examples to train on, 60 to test on; SGD(rate=0.1)")
     assert "epoch 3/3" in lines[3]
     assert lines[5] == "test accuracy 100.00 %"
     (folder,) = Path("runs").iterdir()

@@ -43,7 +43,9 @@ def test_vmap_of_one_equals_the_batch(backend: str) -> None:
     model = MLP()
     each = ph.vmap(loss_of_one, b, backend=backend)(model, X, LABEL)
     assert each.shape == (5,)
-    assert_allclose(each.mean(), ph.jit(loss_of_batch, backend=backend)(model, X, LABEL), rtol=1e-12)
+    assert_allclose(
+        each.mean(), ph.jit(loss_of_batch, backend=backend)(model, X, LABEL), rtol=1e-12
+    )
 
 
 def test_per_example_gradients_sum_to_the_batch_gradient() -> None:

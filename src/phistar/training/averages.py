@@ -9,9 +9,7 @@ from phistar.language.expression import Call, Element, Expr, Index, Reduced, lif
 from phistar.language.reductions import mean, sum
 from phistar.language.tensors import Tensor
 
-ARITHMETIC = frozenset(
-    {Primitive.ADD, Primitive.SUB, Primitive.MUL, Primitive.DIV, Primitive.NEG}
-)
+ARITHMETIC = frozenset({Primitive.ADD, Primitive.SUB, Primitive.MUL, Primitive.DIV, Primitive.NEG})
 
 
 def average(returned: Any, size: int, name: str, what: str) -> Tensor:
