@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from phistar.errors import ExpressionError
+from phistar.errors import ExpressionError, IndexRangeError
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Primitive, Reduction
 from phistar.ir.program import Distribution
@@ -156,7 +156,7 @@ class Expr(Operators):
             reads = reads or child.reads
             for name, index in child.free.items():
                 if name not in bound:
-                    free.setdefault(name, index)
+                    free[name] = same_index(free.get(name, index), index)
         self.free: dict[str, Index] = free
         self.depth: int = depth + 1
         self.has_ellipsis: bool = has_ellipsis
@@ -201,7 +201,7 @@ class Expr(Operators):
     # An expression without free indices is a tensor without axes ---------------------------------
 
     def __getitem__(self, subscripts: Any) -> Expr:
-        if subscripts == () or subscripts is Ellipsis:
+        if subscripts is Ellipsis or (isinstance(subscripts, tuple) and not subscripts):
             return self
         raise ExpressionError(
             f"{self} is an expression, not a tensor: give it a name first, T[...] = {self}"
@@ -233,6 +233,17 @@ class Expr(Operators):
         from phistar.language.gradients import backward
 
         backward(self, sys._getframe(1))
+
+
+def same_index(a: Index, b: Index) -> Index:
+    """The one index that two objects of one name are; IndexRangeError if their sizes differ."""
+    if a.declared is None or b.declared is None:
+        return b if a.declared is None else a
+    if a.declared != b.declared:
+        raise IndexRangeError(
+            f"two indices are named {a.name}, declared with sizes {a.declared} and {b.declared}"
+        )
+    return a
 
 
 class Literal(Expr):

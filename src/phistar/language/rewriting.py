@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from phistar.errors import IndexRangeError, SubscriptError
+from phistar.errors import SubscriptError
 from phistar.language.expression import (
     Element,
     Expr,
@@ -18,6 +18,7 @@ from phistar.language.expression import (
     RandomField,
     Reduced,
     SizeOf,
+    same_index,
     with_children,
 )
 from phistar.language.subscripts import Edge, Padded
@@ -146,7 +147,7 @@ def give_scopes(left: Element, value: Expr, outer: Mapping[str, Index]) -> tuple
         if name not in scopes:
             scopes[name] = Index(name, index.declared)
     for name, index in declared_indices((left, value)):
-        same_size(name, index, scopes)
+        scopes[name].declared = same_index(scopes[name], index).declared
     new_left = rescope(left, scopes)
     assert isinstance(new_left, Element)
     return new_left, rescope(value, scopes)
@@ -155,16 +156,6 @@ def give_scopes(left: Element, value: Expr, outer: Mapping[str, Index]) -> tuple
 def declared_indices(sides: tuple[Expr, ...]) -> Iterator[tuple[str, Index]]:
     for side in sides:
         yield from side.free.items()
-
-
-def same_size(name: str, index: Index, scopes: dict[str, Index]) -> None:
-    mine, other = scopes[name].declared, index.declared
-    if mine is not None and other is not None and mine != other:
-        raise IndexRangeError(
-            f"two indices are named {name}, declared with sizes {mine} and {other}"
-        )
-    if mine is None:
-        scopes[name].declared = other
 
 
 def rescope(e: Expr, scopes: Mapping[str, Index]) -> Expr:

@@ -282,12 +282,12 @@ def finish(equation: Equation, group: Group) -> None:
         return
     if missing:
         refuse_missing(equation, missing[0])
+    for definition in {e.definition for e in elements(equation.value)}:
+        check_complete(definition, equation, group)
     for access in equation.accesses:
         prove(access, equation, group)
     if not equation.is_update:
         pieces.check_new_piece(equation)
-    for definition in {e.definition for e in elements(equation.value)}:
-        check_complete(definition, equation, group)
     remember_names(equation)
     note_fans(equation)
     equation.settled = True
@@ -408,11 +408,14 @@ def refuse_outside(access: Access, equation: Equation, first: int, last: int, si
 
 def check_complete(definition: Definition, equation: Equation, group: Group) -> None:
     """A tensor that is read (outside the scan that defines it) is defined everywhere."""
-    if definition.owner.kind is not Kind.VALUE or definition is equation.definition:
+    if definition.owner.kind is not Kind.VALUE:
         return
-    if any(e in group.equations for e in definition.equations):
+    others = [e for e in definition.equations if e is not equation]
+    if definition is equation.definition and (equation.blocks or others):
+        return  # a recurrence, or a later piece that reads an earlier one
+    if any(e in group.equations for e in others):
         return
-    if not definition.equations and not definition.units:
+    if not others and not definition.units:
         equation.fail(
             DefinitionError,
             f"{definition.owner.shown_name} is read before it is defined",
