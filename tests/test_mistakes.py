@@ -646,6 +646,83 @@ def emptyscan() -> None:
         pass
 
 
+class Line(ph.Model):
+    def __init__(self, n: int = 3) -> None:
+        self.w = ph.param(n, init=1)
+
+    def __call__(self, x):
+        y = ph.tensors("y")
+        y[b] = self.w[i] * x[b, i]
+        return y
+
+
+def log_of_difference(model, x, target):
+    y = model(x)
+    return ph.log(y[b] - target[b])
+
+
+@mistake(
+    ph.NotFiniteError,
+    """
+the loss is nan at epoch 1, step 1
+  loss += Σ_b log(y[b] - target[b]) / 2          <place>
+  is the first statement whose result is not finite: loss is nan
+""",
+)
+def nan_in_the_loss() -> None:
+    data = ph.data.Dataset(x=np.ones((4, 3), np.float32), target=np.full(4, 5, np.float32))
+    ph.fit(Line(), log_of_difference, data, optimizer=ph.SGD(0.1), batch_size=2, progress=False)
+
+
+@mistake(
+    ph.IndexRangeError,
+    """
+label[b] is 12 at b = 1, outside P
+  output = mean[b](-log(P[b, label[b]]))          <place>
+  axis 1 of P has 10 elements (0..9)
+""",
+)
+def label_out_of_range() -> None:
+    f = ph.jit(lambda P, label: ph.mean[b](-ph.log(P[b, label[b]])))
+    f(np.ones((2, 10), np.float32), np.array([3, 12]))
+
+
+@mistake(
+    ph.DataError,
+    """
+loss(model, x, target) asks for the column 'target', but the data has x
+""",
+)
+def missing_column() -> None:
+    def loss(model, x, target):
+        return log_of_difference(model, x, target)
+
+    data = ph.data.Dataset(x=np.ones((4, 3), np.float32))
+    ph.fit(Line(), loss, data, optimizer=ph.SGD(0.1), progress=False)
+
+
+@mistake(ph.WeightsError, "there is no file nowhere.safetensors")
+def missing_weights() -> None:
+    ph.load(Line(), "nowhere.safetensors")
+
+
+@mistake(ph.UsageError, "the rate of SGD must be a positive number, not -1")
+def negative_rate() -> None:
+    ph.SGD(-1)
+
+
+def test_weights_of_other_shapes(tmp_path) -> None:
+    model = Line()
+    model.initialize()
+    ph.save(model, tmp_path / "line.safetensors")
+    with pytest.raises(ph.WeightsError) as caught:
+        ph.load(Line(4), tmp_path / "line.safetensors")
+    assert str(caught.value) == (
+        f"nothing in {tmp_path / 'line.safetensors'} fits Line: 0 matched\n"
+        "w has shape (4,) in the model, (3,) in the file"
+    )
+
+
 @pytest.mark.parametrize(
     ("function", "error", "message"), MISTAKES, ids=[f.__name__ for f, _, _ in MISTAKES]
 )

@@ -24,7 +24,7 @@ def scan_twice() -> None:
 def closed_in_scan() -> None:
     d = ph.tensors("d")
     with ph.scan(t):
-        (SCALAR * 3).value  # noqa: B018
+        (SCALAR * 3).value
         d[t] = X[t]
 
 

@@ -40,7 +40,8 @@ INFIX: dict[P, tuple[str, int]] = {
 }
 # fmt: on
 DEEPEST = 60  # what is nested deeper is shown as ...
-PACKAGE = str(Path(__file__).parent)
+HERE = Path(__file__).parent
+OURS = (str(HERE), str(HERE.parent / "training"))  # not where a user writes equations
 
 
 class Text:
@@ -262,6 +263,6 @@ def place(origin: Origin) -> str:
 def written_at() -> Origin:
     """Where the user's code called into phistar's language: the file and the line."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
         frame = frame.f_back
     return Origin(frame.f_code.co_filename, frame.f_lineno)
