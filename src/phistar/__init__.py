@@ -104,8 +104,9 @@ from phistar.language.reductions import (
 )
 from phistar.language.scans import scan
 from phistar.language.subscripts import first, last, pad
-from phistar.language.tensors import param, state, tensor, tensors
+from phistar.language.tensors import Parameter, Tensor, param, state, tensor, tensors
 from phistar.language.transformations import (
+    Program,
     grad,
     jit,
     per_example_grad,

@@ -142,7 +142,7 @@ def function_name(f: Function) -> str:
 
 
 @dataclass(eq=False)
-class Traced:
+class Program:
     """A function as a program: prints as source; `backward`, `compile`.
 
     source: the program in the user's notation, sums written out. bound: the arguments it was traced
@@ -169,7 +169,7 @@ class Traced:
     def outputs(self) -> tuple[ir.Tensor, ...]:
         return self.source.outputs
 
-    def backward(self, loss: str | None = None) -> Traced:
+    def backward(self, loss: str | None = None) -> Program:
         """The program with its backward statements: outputs are the gradients of all its inputs.
 
         loss: the name of the tensor to start from, by default the (one) output.
@@ -178,7 +178,7 @@ class Traced:
         wrt = [t for t in self.source.inputs if t.dtype.is_float]
         made = compiler.differentiate(self.source, tensor, wrt, outputs=())
         results = {t.name: made.gradients[t] for t in wrt}
-        return Traced(made.program, self.assembled, self.bound, results, tensor)
+        return Program(made.program, self.assembled, self.bound, results, tensor)
 
     def _loss(self, name: str | None) -> ir.Tensor:
         if name is None:
@@ -207,7 +207,7 @@ def tensors_of(program: ir.Program) -> list[ir.Tensor]:
     return [*program.inputs, *dict.fromkeys(a.target.tensor for a in flat(program.statements))]
 
 
-def arguments(traced: Traced, args: tuple[Any, ...]) -> dict[str, Array]:
+def arguments(traced: Program, args: tuple[Any, ...]) -> dict[str, Array]:
     """New values for a traced function's inputs, in order; none means the traced ones."""
     names = list(traced.bound.tensors)
     values = [a for a in args if not isinstance(a, Model)]
@@ -217,7 +217,7 @@ def arguments(traced: Traced, args: tuple[Any, ...]) -> dict[str, Array]:
     return {**traced.bound.values, **given}
 
 
-def execute(traced: Traced, compiled: Any, values: Mapping[str, Array], step: int = 0) -> Any:
+def execute(traced: Program, compiled: Any, values: Mapping[str, Array], step: int = 0) -> Any:
     """Run a compiled program: arrays for its arguments, parameters from their tensors."""
     given = {
         name: values[name] if name in values else given_value(definition.owner)
@@ -240,7 +240,7 @@ def rebuild(results: Any, get: Callable[[ir.Tensor], Any]) -> Any:
     return results
 
 
-def trace(f: Function, *args: Any, **kwargs: Any) -> Traced:
+def trace(f: Function, *args: Any, **kwargs: Any) -> Program:
     """The program of f(*args): arrays become inputs, named as f names its parameters.
 
     Nothing is computed; mistakes in the equations are found here.
@@ -249,7 +249,7 @@ def trace(f: Function, *args: Any, **kwargs: Any) -> Traced:
     return trace_bound(f, bound)
 
 
-def trace_bound(f: Function, bound: Bound) -> Traced:
+def trace_bound(f: Function, bound: Bound) -> Program:
     running = scope.Trace()
     with scope.tracing(running):
         returned = f(**bound.arguments) if keywordable(f) else f(*bound.arguments.values())
@@ -265,7 +265,7 @@ def trace_bound(f: Function, bound: Bound) -> Traced:
     assembled = assemble(outputs, running.updates, names, given, function_name(f))
     assembled.program = compiler.source(assembled.program)
     results = rebuild_definitions(results, assembled)
-    return Traced(assembled.program, assembled, bound, results)
+    return Program(assembled.program, assembled, bound, results)
 
 
 def keywordable(f: Function) -> bool:
@@ -357,7 +357,7 @@ class Spliced(Unit):
         )
 
 
-def splice(traced: Traced) -> Any:
+def splice(traced: Program) -> Any:
     """Make a traced program part of the trace that is running; its results as tensors."""
     outputs = list(dict.fromkeys(traced.source.outputs))
     outer = traced.bound.outer
@@ -377,14 +377,14 @@ class Transformed:
     """
 
     def __init__(
-        self, f: Function, transform: Callable[[Traced], Traced], backend: str | None, name: str
+        self, f: Function, transform: Callable[[Program], Program], backend: str | None, name: str
     ) -> None:
         functools.update_wrapper(self, f, updated=())
         self.f = f
         self.transform = transform
         self.backend = backend
         self.name = name
-        self.programs: dict[tuple[Any, ...], tuple[Traced, Any]] = {}
+        self.programs: dict[tuple[Any, ...], tuple[Program, Any]] = {}
         self.prepare: Callable[[Bound], Bound] = lambda bound: bound
 
     def __repr__(self) -> str:
@@ -401,7 +401,7 @@ class Transformed:
         traced, compiled = self.programs[bound.key]
         return execute(traced, compiled, values)
 
-    def program(self, *args: Any, **kwargs: Any) -> Traced:
+    def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program for these arguments, transformed."""
         return self.transform(trace_bound(self.f, self.prepare(bind(self.f, args, kwargs))))
 
@@ -428,17 +428,17 @@ def grad(f: Function, *, backend: str | None = None) -> Transformed:
     return Transformed(f, functools.partial(differentiate, with_value=False), backend, "grad")
 
 
-def differentiate(traced: Traced, with_value: bool) -> Traced:
+def differentiate(traced: Program, with_value: bool) -> Program:
     """The traced program followed by its backward statements."""
     loss = the_loss(traced)
     wrt, shape = variables(traced)
     made = compiler.differentiate(traced.source, loss, wrt, outputs=(loss,) if with_value else ())
     gradients = rebuild(shape, lambda t: made.gradients[t])
     results = (traced.results, gradients) if with_value else gradients
-    return Traced(made.program, traced.assembled, traced.bound, results)
+    return Program(made.program, traced.assembled, traced.bound, results)
 
 
-def the_loss(traced: Traced) -> ir.Tensor:
+def the_loss(traced: Program) -> ir.Tensor:
     loss = traced.results
     if not isinstance(loss, ir.Tensor):
         raise ExpressionError(f"{traced.source.name} must return one number to be differentiated")
@@ -454,7 +454,7 @@ def the_loss(traced: Traced) -> ir.Tensor:
     return loss
 
 
-def variables(traced: Traced) -> tuple[list[ir.Tensor], Any]:
+def variables(traced: Program) -> tuple[list[ir.Tensor], Any]:
     """What gradients are taken of, and the structure in which they are returned."""
     records = traced.assembled.records
     if traced.bound.models:
@@ -476,7 +476,7 @@ def variables(traced: Traced) -> tuple[list[ir.Tensor], Any]:
     return wrt, wrt[0] if len(wrt) == 1 else tuple(wrt)
 
 
-def records_of(traced: Traced, tensor: Tensor) -> ir.Tensor:
+def records_of(traced: Program, tensor: Tensor) -> ir.Tensor:
     """The record of an argument, also of one that the function does not use."""
     record = traced.assembled.records.get(tensor.definition)
     if record is None:
@@ -495,13 +495,13 @@ def vmap(f: Function, index: Index, *, backend: str | None = None) -> Transforme
     if not isinstance(index, Index):
         raise UsageError(f'ph.vmap wants an index: ph.vmap(f, ph.index("b")), not {index!r}')
 
-    def transform(traced: Traced) -> Traced:
+    def transform(traced: Program) -> Program:
         size = traced.bound.batch
         names = [t.name for t in traced.source.inputs if t.kind is Kind.INPUT]
         program = batch(traced.source, index.name, size, names)
         new = dict(zip(traced.source.outputs, program.outputs, strict=True))
         results = rebuild(traced.results, lambda t: new[t])
-        return Traced(program, traced.assembled, traced.bound, results)
+        return Program(program, traced.assembled, traced.bound, results)
 
     made = Transformed(f, transform, backend, "vmap")
     made.prepare = functools.partial(unbatched, index=index, name=function_name(f))
@@ -554,12 +554,12 @@ def per_example_grad(f: Function, *, backend: str | None = None) -> Transformed:
     """
     from phistar.transform.per_example import per_example_gradients
 
-    def transform(traced: Traced) -> Traced:
+    def transform(traced: Program) -> Program:
         loss = the_loss(traced)
         wrt, shape = variables(traced)
         batched = [t.name for t in traced.source.inputs if t.kind is Kind.INPUT and t.shape]
         program, adjoints = per_example_gradients(traced.source, loss, wrt, batched)
         results = rebuild(shape, lambda t: adjoints[t])
-        return Traced(program, traced.assembled, traced.bound, results)
+        return Program(program, traced.assembled, traced.bound, results)
 
     return Transformed(f, transform, backend, "per_example_grad")

@@ -16,7 +16,7 @@ from phistar.errors import DataError, ModelError
 from phistar.ir.program import Kind
 from phistar.language.models import Model
 from phistar.language.tensors import Tensor
-from phistar.language.transformations import Bound, Traced, trace_bound
+from phistar.language.transformations import Bound, Program, trace_bound
 
 Function = Callable[..., Any]
 Symbols = Mapping[str, Tensor]
@@ -30,7 +30,7 @@ def symbols_of(spec: BatchSpec) -> dict[str, Tensor]:
     }
 
 
-def trace_symbols(f: Function, model: Model, symbols: Symbols) -> Traced:
+def trace_symbols(f: Function, model: Model, symbols: Symbols) -> Program:
     """The program of f(), which has been given the model and the symbols already."""
     return trace_bound(f, Bound({}, dict(symbols), {"model": model}))
 

@@ -15,7 +15,7 @@ from phistar.errors import DataError, ExpressionError
 from phistar.language.evaluation import current_seed, given_value
 from phistar.language.models import Model
 from phistar.language.tensors import Parameter
-from phistar.language.transformations import Traced, rebuild
+from phistar.language.transformations import Program, rebuild
 from phistar.training.averages import total
 from phistar.training.columns import (
     Symbols,
@@ -121,7 +121,7 @@ class Runner:
         self, model: Model, function: Callable[[Symbols, int], Any], backend: str | None
     ) -> None:
         self.model, self.function, self.backend = model, function, backend
-        self.programs: dict[Any, tuple[Traced, Compiled]] = {}
+        self.programs: dict[Any, tuple[Program, Compiled]] = {}
 
     def batches(self, data: Dataset, batch_size: int) -> Iterator[Any]:
         """What the function gives for each minibatch, in order."""
@@ -137,7 +137,7 @@ class Runner:
         results = compiled(values_of(traced, columns), current_seed(), number)
         return rebuild(traced.results, lambda t: results[t.name])
 
-    def program(self, spec: BatchSpec) -> tuple[Traced, Compiled]:
+    def program(self, spec: BatchSpec) -> tuple[Program, Compiled]:
         """The function for one size of a minibatch, traced and compiled."""
         key = (spec.size, tuple((n, c.shape, c.dtype) for n, c in spec.columns.items()))
         if key not in self.programs:
@@ -150,7 +150,7 @@ class Runner:
         return self.programs[key]
 
 
-def values_of(traced: Traced, columns: Mapping[str, Array]) -> dict[str, Array]:
+def values_of(traced: Program, columns: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays for a traced function's inputs: the columns, and what the model holds."""
     owners = {name: d.owner for name, d in traced.assembled.inputs.items()}
     return {
