@@ -105,12 +105,11 @@ from phistar.language.reductions import (
 from phistar.language.scans import scan
 from phistar.language.subscripts import first, last, pad
 from phistar.language.tensors import Parameter, Tensor, param, state, tensor, tensors
+from phistar.language.traced import Program, trace
 from phistar.language.transformations import (
-    Program,
     grad,
     jit,
     per_example_grad,
-    trace,
     value_and_grad,
     vmap,
 )

@@ -8,8 +8,8 @@ from phistar.cli.recipes import Recipe, recipe
 from phistar.errors import UsageError
 from phistar.ir.printer import print_statements
 from phistar.ir.program import Kind, Program
-from phistar.language.transformations import Program as Traced
-from phistar.language.transformations import trace
+from phistar.language.traced import Program as Traced
+from phistar.language.traced import trace
 from phistar.training.algorithm import compile
 
 

@@ -97,7 +97,7 @@ def assemble_source(what: Any, frame: FrameType) -> Assembled:
 
 def program_of(what: Any, frame: FrameType) -> tuple[Program, IRTensor]:
     """The source program of a loss, and its output; also of a traced Program."""
-    from phistar.language.transformations import Program as Traced
+    from phistar.language.traced import Program as Traced
 
     if isinstance(what, Traced):
         return what.source, what.source.outputs[0]

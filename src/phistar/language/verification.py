@@ -25,7 +25,7 @@ def check_gradients(f: Any, *args: Any, **kwargs: Any) -> verify.Report:
         assembled = assemble_source(f, sys._getframe(1))
         program, values = compiler.source(assembled.program), input_values(assembled)
     elif callable(f):
-        from phistar.language.transformations import trace
+        from phistar.language.traced import trace
 
         traced = trace(f, *args, **kwargs)
         program = traced.source

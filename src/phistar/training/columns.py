@@ -14,9 +14,10 @@ import numpy as np
 from phistar.data.dataset import BatchSpec, Dataset
 from phistar.errors import DataError, ModelError
 from phistar.ir.program import Kind
+from phistar.language.arguments import Bound
 from phistar.language.models import Model
 from phistar.language.tensors import Tensor
-from phistar.language.transformations import Bound, Program, trace_bound
+from phistar.language.traced import Program, trace_bound
 
 Function = Callable[..., Any]
 Symbols = Mapping[str, Tensor]

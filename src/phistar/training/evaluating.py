@@ -15,7 +15,7 @@ from phistar.errors import DataError, ExpressionError
 from phistar.language.evaluation import current_seed, given_value
 from phistar.language.models import Model
 from phistar.language.tensors import Parameter
-from phistar.language.transformations import Program, rebuild
+from phistar.language.traced import Program, rebuild
 from phistar.training.averages import total
 from phistar.training.columns import (
     Symbols,
