@@ -6,6 +6,7 @@ f(*args) --trace--> source program --compile--> a function of arrays
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -138,7 +139,8 @@ def trace(f: Function, *args: Any, **kwargs: Any) -> Program:
 def trace_bound(f: Function, bound: Bound) -> Program:
     running = scope.Trace()
     with scope.tracing(running):
-        returned = f(**bound.arguments) if keywordable(f) else f(*bound.arguments.values())
+        call = inspect.BoundArguments(call_signature(f), OrderedDict(bound.arguments))
+        returned = f(*call.args, **call.kwargs)
         outputs: list[Definition] = []
         names: dict[Definition, str] = {}
         results = name_results(returned, function_name(f), outputs, names)
@@ -152,11 +154,6 @@ def trace_bound(f: Function, bound: Bound) -> Program:
     assembled.program = compiler.source(assembled.program)
     results = rebuild_definitions(results, assembled)
     return Program(assembled.program, assembled, bound, results)
-
-
-def keywordable(f: Function) -> bool:
-    kinds = {p.kind for p in call_signature(f).parameters.values()}
-    return kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
 
 def name_results(
