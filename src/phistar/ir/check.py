@@ -156,7 +156,7 @@ class Checker:
             if wanted is not DType.I64:
                 self.fail(f"{a.op.value} gives positions: {a.target.tensor.name} must be i64")
         elif a.value.dtype is not wanted:
-            self.fail(f"{a.target.tensor.name} is {wanted.value}, its value {a.value.dtype}")
+            self.fail(f"{a.target.tensor.name} is {wanted.value}, its value {a.value.dtype!r}")
 
     # Expressions ----------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Checker:
             x.dtype is not y.dtype for x, y in zip(same.args, e.args, strict=True)
         ):
             self.fail(
-                f"{e.function.spelling} has type {e.dtype}, its arguments make it {same.dtype}"
+                f"{e.function.spelling} has type {e.dtype!r}, its arguments make it {same.dtype!r}"
             )
 
     def reduction(self, e: Reduce, scope: tuple[Index, ...], known: Facts) -> None:
@@ -238,7 +238,7 @@ class Checker:
                 case Expr():
                     if not (isinstance(s.dtype, DType) and s.dtype.is_integer):
                         self.fail(
-                            f"a subscript of {e.tensor.name} is {s.dtype}, not a whole number"
+                            f"a subscript of {e.tensor.name} is {s.dtype!r}, not a whole number"
                         )
                     self.node(s, scope, known)
 

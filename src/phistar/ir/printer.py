@@ -225,7 +225,7 @@ def print_assign(a: Assign) -> str:
 def print_right(a: Assign) -> str:
     if a.op is Op.ADD and a.over:
         return f"{print_sum(a.over, a.condition)} {print_expr(a.value, PRODUCT)}"
-    if a.over:
+    if a.op in REDUCTION_OF and a.over:
         return print_reduction(REDUCTION_OF[a.op], a.over, a.condition, a.value)
     condition = "" if a.condition is None else f" if {print_expr(a.condition)}"
     return f"{print_expr(a.value)}{condition}"
