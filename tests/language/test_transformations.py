@@ -101,6 +101,19 @@ def test_trees_of_arguments_and_results() -> None:
     assert_array_equal(out["w"][0], [0, 1, 2])
 
 
+def test_a_recurrence_returns_its_steps_without_initial_values() -> None:
+    def fibonacci():
+        t = ph.index("t")
+        f = ph.tensors("f")
+        f[ph.first - 1] = 1
+        f[ph.first - 2] = 0
+        with ph.scan(t, steps=8):
+            f[t] = f[t - 1] + f[t - 2]
+        return f
+
+    assert_array_equal(ph.jit(fibonacci)(), [1, 2, 3, 5, 8, 13, 21, 34])
+
+
 def test_a_traced_program_compiles_and_differentiates() -> None:
     program = ph.trace(lambda x: ph.sum[i](x[i] ** 2), np.array([1.0, 2.0]))
     assert program.compile("reference")() == 5.0

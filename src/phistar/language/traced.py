@@ -112,7 +112,15 @@ def execute(traced: Program, compiled: Any, values: Mapping[str, Array], step: i
     }
     results = compiled(given, seed=current_seed(), step=step)
     store_updates(results, traced.assembled)
-    return rebuild(traced.results, lambda t: results[t.name])
+    return rebuild(traced.results, lambda t: without_halo(results[t.name], t))
+
+
+def without_halo(array: Array, tensor: ir.Tensor) -> Array:
+    """A result in the tensor's shape: without the initial values of a recurrence."""
+    if not tensor.halo:
+        return array
+    inside = zip(tensor.halo, tensor.shape, strict=True)
+    return array[tuple(slice(low, low + n) for (low, _), n in inside)]
 
 
 def rebuild(results: Any, get: Callable[[ir.Tensor], Any]) -> Any:
@@ -138,6 +146,8 @@ def trace(f: Function, *args: Any, **kwargs: Any) -> Program:
 
 def trace_bound(f: Function, bound: Bound) -> Program:
     running = scope.Trace()
+    for tensor, name in tensor_names(bound.models).items():
+        tensor.name = tensor.name or name  # messages need it while the equations are read
     with scope.tracing(running):
         call = inspect.BoundArguments(call_signature(f), OrderedDict(bound.arguments))
         returned = f(*call.args, **call.kwargs)
