@@ -51,6 +51,7 @@ LOWERING: tuple[Pass, ...] = (
 BACKENDS = {
     "reference": "phistar.backends.reference",
     "numpy": "phistar.backends.arrays.numpy",
+    "c": "phistar.backends.c",
     "xla": "phistar.backends.arrays.xla",
 }
 

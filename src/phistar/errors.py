@@ -58,6 +58,10 @@ class BackendError(PhistarError, RuntimeError):
     """A backend is unknown, or cannot run here."""
 
 
+class CompileError(BackendError):
+    """A C compiler does not compile what a backend wrote for it."""
+
+
 class ModelError(PhistarError, ValueError):
     """A model holds something it cannot hold, or is used where it does not fit."""
 

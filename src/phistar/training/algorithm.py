@@ -17,6 +17,7 @@ from phistar.language.models import Model
 from phistar.language.tensors import Parameter
 from phistar.optim import Optimizer
 from phistar.training.columns import check_model, mode
+from phistar.training.loop import Form, Loop, form_of
 from phistar.training.steps import States, Step, make_step
 
 Array = np.ndarray[Any, Any]
@@ -47,6 +48,7 @@ class Algorithm:
         self.backend = backend
         self.states: States = {}
         self._steps: dict[int, tuple[Step, Compiled]] = {}
+        self._loops: dict[tuple[int, Form], Loop] = {}
         self.parts, self.compiled = self.step_for(batch.size)
 
     @property
@@ -90,6 +92,32 @@ class Algorithm:
         results = compiled(inputs_of(step, values, columns, number), seed, number)
         new = {owner: results[name] for name, owner in step.kept.items() if name in results}
         return float(results[step.loss.name]), {**values, **new}
+
+    def steps(
+        self,
+        values: Values,
+        columns: Mapping[str, Any],
+        rows: Array,
+        seed: int = 0,
+        number: int = 0,
+    ) -> tuple[Array, Values]:
+        """Many steps in one call: the loss of each, and the values after the last.
+
+        columns: whole columns by name, arrays or `ph.data.Column`. rows: the examples of each
+        minibatch, whole numbers [steps, batch]. number: which step the first is. The minibatches
+        are gathered by the compiled program where the backend compiles loops.
+        """
+        loop = self._loop_for(rows.shape[1], columns)
+        losses, new = loop.run(values, columns, rows, seed, number)
+        return losses, {**values, **new}
+
+    def _loop_for(self, size: int, columns: Mapping[str, Any]) -> Loop:
+        """The compiled loop over steps of that many examples."""
+        form = form_of(columns)
+        if (size, form) not in self._loops:
+            step, _ = self.step_for(size)
+            self._loops[size, form] = Loop(step, columns, self.backend)
+        return self._loops[size, form]
 
 
 def inputs_of(

@@ -1,0 +1,534 @@
+"""Loop nests as C text: each under the equations it computes, everything parenthesized.
+
+node ::= for (...) { node* } | lvalue = value;
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from phistar.backends.c.names import Names, identifier, numbered
+from phistar.backends.c.nests import Local, vectorises
+from phistar.backends.c.prepare import initial
+from phistar.backends.c.spelling import (
+    C_TYPES,
+    HALVES,
+    c_type,
+    converted,
+    fetched,
+    literal,
+    spell,
+    stored,
+    strong,
+)
+from phistar.backends.c.tree import Leaf, Loop, Node, Product, Var, leaves
+from phistar.ir.build import settled
+from phistar.ir.dtypes import DType
+from phistar.ir.primitives import Op
+from phistar.ir.primitives import Primitive as P
+from phistar.ir.program import (
+    Affine,
+    Apply,
+    Assign,
+    Atom,
+    Cast,
+    Const,
+    Expr,
+    Index,
+    IndexValue,
+    Load,
+    Pad,
+    Quotient,
+    Random,
+    Tensor,
+)
+from phistar.ir.walk import affine_bounds, children, free_indices, loads
+
+SIMD = {Op.ADD: "+", Op.MUL: "*", Op.MAX: "max", Op.MIN: "min"}
+COMPARE = {Op.MAX: ">", Op.MIN: "<", Op.ARGMAX: ">", Op.ARGMIN: "<"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A subscript that is checked when the program runs."""
+
+    assign: Assign
+    load: Load
+    axis: int
+    indices: tuple[Index, ...]
+
+
+@dataclass
+class Accumulator:
+    """A register in which a leaf sums."""
+
+    name: str
+    leaf: Leaf
+    nan: str = ""  # a register that says whether there was a NaN, for max and min
+
+
+@dataclass
+class Function:
+    """The body of one C function in the making."""
+
+    names: Names  # of the tensors
+    locals: Mapping[Tensor, Local]
+    sites: list[Site]
+    shared: Var | None = None
+    chunk: Var | None = None
+    chunk_size: int = 1
+    used: dict[Tensor, None] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+    scope: dict[Var, str] = field(default_factory=dict)
+    accumulators: dict[Leaf, Accumulator] = field(default_factory=dict)
+    gathers: dict[tuple[Leaf, int, int], str] = field(default_factory=dict)  # leaf, load, axis
+    counter: int = 0
+
+    def add(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        self.add(f"{head} {{")
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self.add("}")
+
+    # Loops ----------------------------------------------------------------------------------------
+
+    def nodes(self, nodes: Iterable[Node], path: tuple[Loop, ...] = ()) -> None:
+        for node in nodes:
+            if isinstance(node, Loop):
+                self.loop(node, path)
+            elif isinstance(node, Product):
+                self.product(node)
+            else:
+                self.leaf(node)
+
+    def loop(self, loop: Loop, path: tuple[Loop, ...]) -> None:
+        partial = [leaf for leaf in leaves([loop]) if leaf.chunk is not None]
+        if loop.var is self.shared and partial:
+            assert self.chunk is not None
+            size, var = self.chunk_size, self.variable(self.chunk)
+            head = f"for (long {var} = lo / {size}; {var} * {size} < hi; {var}++)"
+            with self.block(head):
+                for leaf in partial:
+                    self.clear(leaf, loop)
+                ends = f"{var} * {size}", f"least(hi, ({var} + 1) * {size})"
+                self.sums(loop, path, *ends)
+            del self.scope[self.chunk]
+        elif loop.var is self.shared:
+            self.sums(loop, path, "lo", "hi")
+        else:
+            self.sums(loop, path, "0", str(loop.var.size))
+
+    def clear(self, leaf: Leaf, loop: Loop) -> None:
+        """A partial sum that no register holds begins with zeros."""
+        if self.first_loop(leaf, loop):
+            return
+        t = leaf.target
+        n = 1
+        for size in t.storage[1:]:
+            n *= size
+        assert self.chunk is not None
+        at, name = self.scope[self.chunk], self.tensor(t)
+        self.add(f"for (long i = 0; i < {n}; i++) {name}[{at} * {n} + i] = 0;")
+
+    def first_loop(self, leaf: Leaf, loop: Loop) -> bool:
+        """The loop is the outermost of those in which a register holds the leaf's sum."""
+        over = set(leaf.over)
+        found: list[Loop] = []
+        if not over or not find(leaf, loop, found):
+            return False
+        return all(inner.var in over for inner in found)
+
+    def sums(self, loop: Loop, path: tuple[Loop, ...], begin: str, end: str) -> None:
+        """The loop, with registers around it for what is summed over it and all inside it."""
+        mine = [
+            leaf
+            for leaf in plain_leaves(loop)
+            if leaf not in self.accumulators and self.first_loop(leaf, loop)
+        ]
+        for leaf in mine:
+            self.open(leaf)
+        self.simple(loop, path, begin, end)
+        for leaf in mine:
+            self.close(leaf)
+
+    def simple(self, loop: Loop, path: tuple[Loop, ...], begin: str, end: str) -> None:
+        self.hoist(loop)
+        var = self.variable(loop.var)
+        if all(isinstance(node, Leaf) for node in loop.body):
+            self.pragma(loop)
+        head = f"for (long {var} = {begin}; {var} < {end}; {var}++)"
+        if loop.backwards:
+            head = f"for (long {var} = {end} - 1; {var} >= {begin}; {var}--)"
+        with self.block(head):
+            self.declare(loop)
+            self.nodes(loop.body, (*path, loop))
+        del self.scope[loop.var]
+
+    def hoist(self, loop: Loop) -> None:
+        """Gathers that move with none of the loops from here on are made, and checked, once."""
+        written = {leaf.target for leaf in leaves([loop])}
+        for leaf in leaves([loop]):
+            for e in always(leaf.assign):
+                for axis, s in enumerate(e.subscripts):
+                    key = (leaf, id(e), axis)
+                    if not isinstance(s, Expr) or key in self.gathers or empty(leaf, loop):
+                        continue
+                    here = all(leaf.bind[i] in self.scope for i in free_indices(s))
+                    if here and not any(load.tensor in written for load in loads(s)):
+                        self.counter += 1
+                        self.add(f"const long at{self.counter} = {self.gather(e, axis, s, leaf)};")
+                        self.gathers[key] = f"at{self.counter}"
+
+    def declare(self, loop: Loop) -> None:
+        """The tensors that live inside this loop."""
+        for t, local in self.locals.items():
+            if local.loop is loop:
+                name = self.names(t, t.name)
+                kind = C_TYPES[t.dtype]
+                if not local.axes:
+                    self.add(f"{c_type(t.dtype)} {name};")
+                else:
+                    self.add(f"{kind} {name}[{max(local.size, 1)}] __attribute__((aligned(64)));")
+
+    def pragma(self, loop: Loop) -> None:
+        if loop.scan or not vectorises(loop):
+            return
+        reductions: dict[str, list[str]] = {}
+        for leaf in leaves(loop.body):
+            acc = self.accumulators.get(leaf)
+            if acc is not None:
+                reductions.setdefault(SIMD[leaf.assign.op], []).append(acc.name)
+                if acc.nan:
+                    reductions.setdefault("|", []).append(acc.nan)
+        clauses = "".join(f" reduction({op}:{','.join(n)})" for op, n in reductions.items())
+        self.add(f"#pragma omp simd{clauses}")
+
+    def variable(self, var: Var) -> str:
+        """The loop variable's name, unlike any that is in use here."""
+        taken = {*self.scope.values(), *self.names.taken}
+        for candidate in numbered(identifier(var.name)):
+            if candidate not in taken:
+                break
+        self.scope[var] = candidate
+        return candidate
+
+    # Products -------------------------------------------------------------------------------------
+
+    def product(self, product: Product) -> None:
+        """A call of the run time's product, for the thread's range of rows or columns."""
+        leaf = product.leaf
+        ends: dict[Index, tuple[str, str]] = {}
+        for side in (product.rows, product.columns, product.sum):
+            if leaf.bind[side.index] is self.shared:
+                ends[side.index] = "lo", "hi - lo"
+            else:
+                ends[side.index] = "0", str(side.size)
+            self.scope[leaf.bind[side.index]] = ends[side.index][0]
+        (m, n, k) = (ends[s.index][1] for s in (product.rows, product.columns, product.sum))
+        a, b, c = (self.element(e, leaf) for e in (product.a, product.b, leaf.assign.target))
+        for side in (product.rows, product.columns, product.sum):
+            del self.scope[leaf.bind[side.index]]
+        rows, columns, depth = product.rows, product.columns, product.sum
+        name = f"product_{product.kind}_{leaf.assign.target.dtype.value}"
+        fresh = "1" if leaf.define else "0"
+        if product.kind == "outer":
+            steps = f"&{a}, {rows.a}, {depth.a}, &{b}, {depth.b}, &{c}, {rows.c}"
+        else:
+            steps = f"&{a}, {rows.a}, &{b}, {columns.b}, &{c}, {rows.c}, {columns.c}"
+        self.add(f"{name}({m}, {n}, {k}, {steps}, {fresh});")
+
+    # Sums in registers ----------------------------------------------------------------------------
+
+    def open(self, leaf: Leaf) -> None:
+        a = leaf.assign
+        dtype = strong(a.value.dtype) if a.op in (Op.ARGMAX, Op.ARGMIN) else a.target.dtype
+        self.counter += 1
+        name = f"acc{self.counter}"
+        acc = Accumulator(name, leaf)
+        if a.op in (Op.ARGMAX, Op.ARGMIN):
+            self.add(f"{c_type(dtype)} {name} = 0;")
+            self.add(f"long {name}_place = -1;")
+        else:
+            first = literal(initial(a.op, dtype), dtype)
+            self.add(f"{c_type(dtype)} {name} = {first};")
+            if a.op in (Op.MAX, Op.MIN) and dtype.is_float:
+                acc.nan = f"{name}_nan"
+                wide = "int64_t" if dtype is DType.F64 else "int32_t"
+                self.add(f"{wide} {acc.nan} = 0;")
+        self.accumulators[leaf] = acc
+
+    def close(self, leaf: Leaf) -> None:
+        a, acc = leaf.assign, self.accumulators.pop(leaf)
+        place, guard = self.place(a, leaf)
+        dtype = a.target.dtype
+        if a.op in (Op.ARGMAX, Op.ARGMIN):
+            guard = [*guard, f"{acc.name}_place >= 0"]
+            self.guarded(guard, f"{place} = {acc.name}_place;")
+            return
+        if acc.nan:
+            self.add(f"if ({acc.nan}) {acc.name} = NAN;")
+        if leaf.define:
+            self.guarded(guard, f"{place} = {stored(acc.name, dtype)};")
+        else:
+            self.guarded(guard, update(a.op, place, acc.name, dtype))
+
+    def guarded(self, guard: list[str], text: str) -> None:
+        self.add(f"if ({' && '.join(guard)}) {text}" if guard else text)
+
+    # Assignments ----------------------------------------------------------------------------------
+
+    def leaf(self, leaf: Leaf) -> None:
+        a = leaf.assign
+        if a.condition is not None:
+            with self.block(f"if ({self.value(a.condition, leaf)})"):
+                self.assignment(leaf)
+        else:
+            self.assignment(leaf)
+
+    def assignment(self, leaf: Leaf) -> None:
+        a = leaf.assign
+        dtype = a.target.dtype
+        value = self.value(settled(a.value), leaf)
+        acc = self.accumulators.get(leaf)
+        if acc is None:
+            place, guard = self.place(a, leaf)
+            if a.op in (Op.ARGMAX, Op.ARGMIN):  # nothing to choose from
+                self.guarded(guard, f"{place} = 0;")
+                return
+            if a.op is Op.SET or (leaf.define and not a.over):
+                self.guarded(guard, f"{place} = {stored(value, dtype)};")
+            else:
+                self.guarded(guard, update(a.op, place, value, dtype))
+        elif a.op in (Op.ARGMAX, Op.ARGMIN):
+            self.winner(leaf, acc, value)
+        elif a.op in COMPARE:
+            with self.block(""):
+                self.add(f"{c_type(dtype)} candidate = {value};")
+                sign = COMPARE[a.op]
+                self.add(f"{acc.name} = candidate {sign} {acc.name} ? candidate : {acc.name};")
+                if acc.nan:
+                    self.add(f"{acc.nan} |= candidate != candidate;")
+        else:
+            sign = "+" if a.op is Op.ADD else "*"
+            self.add(f"{acc.name} {sign}= {value};")
+
+    def winner(self, leaf: Leaf, acc: Accumulator, value: str) -> None:
+        a, name = leaf.assign, acc.name
+        position = "0"
+        for index in a.over:
+            at = self.scope[leaf.bind[index]]
+            position = at if position == "0" else f"({position}) * {index.size} + {at}"
+        with self.block(""):
+            kind = c_type(strong(a.value.dtype))
+            self.add(f"{kind} candidate = {value};")
+            better = f"candidate {COMPARE[a.op]} {name}"
+            nan = f"(candidate != candidate && {name} == {name})"
+            with self.block(f"if ({name}_place < 0 || {better} || {nan})"):
+                self.add(f"{name} = candidate;")
+                self.add(f"{name}_place = {position};")
+
+    # Expressions ----------------------------------------------------------------------------------
+
+    def value(self, e: Expr, leaf: Leaf) -> str:
+        """The expression as C."""
+        match e:
+            case Const():
+                return literal(e.value, strong(e.dtype))
+            case IndexValue():
+                return converted(self.scope[leaf.bind[e.index]], DType.I64, strong(e.dtype))
+            case Load():
+                return self.load(e, leaf)
+            case Cast():
+                inner = settled(e.argument)
+                return converted(self.value(inner, leaf), strong(inner.dtype), e.dtype)
+            case Random():
+                return self.random(e, leaf)
+            case Apply(function=P() as function):
+                args = [settled(x) for x in e.args]
+                operands = strong(args[-1].dtype)
+                result = strong(e.dtype)
+                texts = tuple(self.value(x, leaf) for x in args)
+                text = spell(function, texts, operands, result)
+                produced = operands if function is P.WHERE else result
+                return converted(text, produced, result)
+        raise TypeError(f"not an expression of a flat program: {e!r}")
+
+    def random(self, e: Random, leaf: Leaf) -> str:
+        position = "0"
+        for index in e.indices:
+            at = self.scope[leaf.bind[index]]
+            position = at if position == "0" else f"({position}) * {index.size} + {at}"
+        dtype = strong(e.dtype)
+        suffix = "f64" if dtype is DType.F64 else "f32"
+        name = f"{e.distribution.value}_{suffix}"
+        text = (
+            f"{name}(run->seed_low, run->seed_high, run->step, {e.place}u, (uint64_t)({position}))"
+        )
+        return converted(text, DType.F64 if suffix == "f64" else DType.F32, dtype)
+
+    def load(self, e: Load, leaf: Leaf) -> str:
+        text = fetched(self.element(e, leaf), e.tensor.dtype)
+        for axis, s in enumerate(e.subscripts):
+            if isinstance(s, Pad):
+                outside = f"!({self.inside(e, axis, s, leaf)})"
+                text = f"({outside} ? {literal(s.value, e.tensor.dtype)} : {text})"
+        return text
+
+    def place(self, a: Assign, leaf: Leaf) -> tuple[str, list[str]]:
+        """The element that is assigned, and what must hold for it to be."""
+        guard = [
+            self.inside(a.target, axis, s, leaf)
+            for axis, s in enumerate(a.target.subscripts)
+            if isinstance(s, Pad)
+        ]
+        return self.element(a.target, leaf), guard
+
+    def inside(self, e: Load, axis: int, s: Pad, leaf: Leaf) -> str:
+        """The position is not one of the extra elements."""
+        first, last = e.tensor.bounds(axis)
+        low, high = affine_bounds(s.position)
+        at = self.affine(s.position, leaf)
+        tests = []
+        if low - s.low < first:
+            tests.append(f"({at}) >= {first + s.low}")
+        if high - s.low > last:
+            tests.append(f"({at}) <= {last + s.low}")
+        return " && ".join(tests) or "1"
+
+    def element(self, e: Load, leaf: Leaf) -> str:
+        """name[offset], or the name alone of a tensor with one element."""
+        t = e.tensor
+        name = self.tensor(t)
+        local = self.locals.get(t)
+        axes = range(len(t.storage)) if local is None else local.axes
+        if local is not None and not axes:
+            return name
+        step, terms = 1, list[str]()
+        for axis in reversed(axes):
+            terms.append(self.term(e, axis, step, leaf))
+            step *= t.storage[axis]
+        return f"{name}[{' + '.join(x for x in reversed(terms) if x != '0') or '0'}]"
+
+    def tensor(self, t: Tensor) -> str:
+        if t not in self.locals:
+            self.used[t] = None
+        return self.names(t, t.name)
+
+    def term(self, e: Load, axis: int, step: int, leaf: Leaf) -> str:
+        """What one subscript adds to the offset."""
+        s = e.subscripts[axis]
+        first = e.tensor.bounds(axis)[0]
+        if isinstance(s, Expr):
+            made = self.gathers.get((leaf, id(e), axis))
+            return times(made or self.gather(e, axis, s, leaf), step)
+        affine, shift = (s, 0) if isinstance(s, Affine) else (s.position, s.low)
+        return self.affine(affine, leaf, step, shift + first)
+
+    def gather(self, e: Load, axis: int, s: Expr, leaf: Leaf) -> str:
+        """A subscript that is checked here; its position from 0 on."""
+        first, last = e.tensor.bounds(axis)
+        s = settled(s)
+        indices = tuple(i for i in leaf.bind if leaf.bind[i] in self.scope and i != leaf.chunk)
+        self.sites.append(Site(leaf.assign, e, axis, indices))
+        site = len(self.sites)
+        setting = ", ".join(self.scope[leaf.bind[i]] for i in indices) or "0"
+        value = self.value(s, leaf)
+        at = f"at - {first}" if first else "at"
+        return (
+            f"({{ long at = (long){value}; "
+            f"at >= {first} && at <= {last} ? {at} : out_of_range(run->failure, run->number, "
+            f"{site}, at, {len(indices)}, (const long[]){{{setting}}}); }})"
+        )
+
+    def affine(self, a: Affine, leaf: Leaf, step: int = 1, shift: int = 0) -> str:
+        """step * (a - shift), without parentheses around the sum."""
+        terms = [times(self.atom(atom, leaf), coefficient * step) for atom, coefficient in a.terms]
+        offset = (a.offset - shift) * step
+        if offset or not terms:
+            terms.append(str(offset))
+        return " + ".join(terms).replace("+ -", "- ")
+
+    def atom(self, atom: Atom, leaf: Leaf) -> str:
+        if isinstance(atom, Index):
+            return self.scope[leaf.bind[atom]]
+        inner = self.affine(atom.affine, leaf)
+        positive = affine_bounds(atom.affine)[0] >= 0
+        if isinstance(atom, Quotient):
+            return (
+                f"(({inner}) / {atom.divisor})"
+                if positive
+                else f"quotient({inner}, {atom.divisor})"
+            )
+        if positive:
+            return f"(({inner}) % {atom.divisor})"
+        return f"remainder_of({inner}, {atom.divisor})"
+
+
+def plain_leaves(loop: Loop) -> Iterator[Leaf]:
+    """The leaves in a loop that are no products."""
+    for node in loop.body:
+        if isinstance(node, Leaf):
+            yield node
+        elif isinstance(node, Loop):
+            yield from plain_leaves(node)
+
+
+def always(a: Assign) -> Iterator[Load]:
+    """Loads, and the store, that happen in every setting of the assignment."""
+    if a.condition is None:
+        yield a.target
+        stack = [settled(a.value)]
+        while stack:
+            e = stack.pop()
+            if isinstance(e, Load):
+                yield e
+            elif isinstance(e, Apply) and e.function is P.WHERE:
+                stack.append(e.args[0])
+            else:
+                stack.extend(children(e))
+
+
+def empty(leaf: Leaf, loop: Loop) -> bool:
+    """The leaf is never reached."""
+    path: list[Loop] = []
+    find(leaf, loop, path)
+    return any(inner.var.size == 0 for inner in path)
+
+
+def find(leaf: Leaf, loop: Loop, path: list[Loop]) -> bool:
+    """The loops from this one down to the leaf."""
+    path.append(loop)
+    for node in loop.body:
+        inner = node.leaf if isinstance(node, Product) else node
+        if inner is leaf or (isinstance(node, Loop) and find(leaf, node, path)):
+            return True
+    path.pop()
+    return False
+
+
+def times(text: str, factor: int) -> str:
+    return text if factor == 1 else f"{text} * {factor}"
+
+
+def update(op: Op, place: str, value: str, dtype: DType) -> str:
+    """place op= value, as a statement."""
+    if op in (Op.ADD, Op.MUL) and dtype not in HALVES and not dtype.is_bool:
+        return f"{place} {'+' if op is Op.ADD else '*'}= {value};"
+    return f"{place} = {stored(combined(op, fetched(place, dtype), value, dtype), dtype)};"
+
+
+def combined(op: Op, old: str, new: str, dtype: DType) -> str:
+    """old op new, as one number."""
+    function = {Op.ADD: P.ADD, Op.MUL: P.MUL, Op.MAX: P.MAXIMUM, Op.MIN: P.MINIMUM}[op]
+    if dtype.is_bool:
+        either = op in (Op.ADD, Op.MAX)
+        return f"({old} {'||' if either else '&&'} {new})"
+    return spell(function, (old, new), dtype, dtype)

@@ -1,0 +1,246 @@
+"""A lowered program as C source: one function a group, and the loop over steps around them.
+
+struct run      where each tensor is in this step
+group_N         the loop nests between two barriers, for a thread's range of the shared variable
+work            what each thread does: every step, every group, a barrier after each
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from phistar.backends.c.emit import Function, Site
+from phistar.backends.c.names import Names, comment, identifier
+from phistar.backends.c.nests import Localising, fuse, nest
+from phistar.backends.c.prepare import prepare
+from phistar.backends.c.products import product_nest
+from phistar.backends.c.sharing import Sharing, chunk_size, work
+from phistar.backends.c.spelling import C_TYPES
+from phistar.backends.c.tree import (
+    Group,
+    Leaf,
+    Loop,
+    Node,
+    Part,
+    Repeat,
+    Var,
+    accesses,
+    every_leaf,
+    leaves,
+)
+from phistar.ir.printer import print_assign
+from phistar.ir.program import Kind, Program, Tensor
+from phistar.ir.walk import flat
+from phistar.transform.names import names_of
+
+ALIGNMENT = 64  # bytes
+HEADERS = ("program.h", "mathematics.h", "philox.h", "products.h")
+ALONE = 100_000.0  # operations that one thread does before others could have begun
+
+
+@dataclass
+class Generated:
+    """C source, and what a caller must know to call it.
+
+    given: inputs in the order of `call.tensors`; results, which follow them, likewise. A tensor
+    that is both is one that the program updates: it is passed once, with the inputs.
+    """
+
+    source: str
+    given: tuple[Tensor, ...]
+    results: tuple[Tensor, ...]
+    arena: int  # bytes
+    sites: tuple[Site, ...]
+    parallel: bool
+
+
+def generate(program: Program) -> Generated:
+    return Generation(program).run()
+
+
+@dataclass
+class Generation:
+    """One program on its way to C."""
+
+    program: Program
+    functions: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
+    number: int = 0
+    work: float = 0.0
+
+    def run(self) -> Generated:
+        program = self.program
+        nodes = prepare(program)
+        self.work = sum(work(node) for node in nodes)
+        parts = Sharing(names_of(program)).divide(nodes)
+        updated = dict.fromkeys(
+            a.target.tensor
+            for a in flat(program.statements)
+            if a.target.tensor.kind is not Kind.VALUE
+        )
+        self.outputs = tuple(t for t in program.outputs if t not in program.inputs)
+        self.names = Names()
+        for t in (*program.inputs, *self.outputs):
+            self.names(t, t.name)
+        self.order(parts)
+        self.uses = Counter(a.tensor for leaf in every_leaf(parts) for a in accesses(leaf))
+        self.used: dict[Tensor, None] = {}
+        body = list(self.parts(parts, {}, 2))
+        offsets, arena = self.layout()
+        results = tuple(dict.fromkeys((*program.outputs, *updated)))
+        source = self.source(body, offsets)
+        parallel = self.work > ALONE
+        return Generated(source, program.inputs, results, arena, tuple(self.sites), parallel)
+
+    def order(self, parts: list[Part]) -> None:
+        """The leaves of every group inside their loops, fused."""
+        for part in parts:
+            if isinstance(part, Repeat):
+                self.order(part.body)
+            else:
+                part.nodes = fuse(nested(part.nodes, part.var))
+                part.solo = fuse(nested(part.solo, None))
+
+    # Groups ---------------------------------------------------------------------------------------
+
+    def parts(self, parts: list[Part], scans: dict[Var, str], depth: int) -> Iterator[str]:
+        """The lines that run the parts one after another."""
+        indent = "    " * depth
+        for part in parts:
+            if isinstance(part, Repeat):
+                name = identifier(part.var.name)
+                while name in scans.values():
+                    name += "_"
+                begin, test, step = "0", f"{name} < {part.var.size}", f"{name}++"
+                if part.backwards:
+                    begin, test, step = f"{part.var.size - 1}", f"{name} >= 0", f"{name}--"
+                yield f"{indent}for (long {name} = {begin}; {test}; {step}) {{"
+                yield from self.parts(part.body, {**scans, part.var: name}, depth + 1)
+                yield f"{indent}}}"
+            else:
+                yield from self.group(part, scans, indent)
+                yield f"{indent}team_wait(call->team, threads);"
+
+    def group(self, group: Group, scans: dict[Var, str], indent: str) -> Iterator[str]:
+        given = "".join(f", {name}" for name in scans.values())
+        if group.nodes:
+            assert group.var is not None
+            name = self.function(group.nodes, group, scans)
+            n, chunk = group.var.size, chunk_size(group.var.size)
+            yield (
+                f"{indent}{name}(&run, share({n}, {chunk}, thread, threads), "
+                f"share({n}, {chunk}, thread + 1, threads){given});"
+            )
+        if group.solo:
+            name = self.function(group.solo, None, scans)
+            yield f"{indent}if (thread == 0) {name}(&run, 0, 0{given});"
+
+    def function(self, nodes: list[Node], group: Group | None, scans: dict[Var, str]) -> str:
+        """Writes the function; its name."""
+        self.number += 1
+        name = f"group_{self.number}"
+        finding = Localising(self.uses, frozenset(self.program.outputs))
+        finding.run(nodes)
+        f = Function(self.names, finding.locals(), self.sites, scope=dict(scans))
+        if group is not None:
+            assert group.var is not None
+            f.shared, f.chunk, f.chunk_size = group.var, group.chunk, chunk_size(group.var.size)
+        for node in nodes:
+            for leaf in leaves([node]):
+                f.add(comment(print_assign(leaf.assign)))
+            f.nodes([node])
+        self.used |= f.used
+        long_scans = "".join(f", long {scan}" for scan in scans.values())
+        head = f"static void {name}(const struct run *run, long lo, long hi{long_scans}) {{"
+        pointers = [
+            f"    {C_TYPES[t.dtype]} *restrict {field} = run->{field};"
+            for t in f.used
+            for field in [self.names(t, t.name)]
+        ]
+        self.functions.append("\n".join([head, *pointers, *f.lines, "}"]))
+        return name
+
+    # Memory ---------------------------------------------------------------------------------------
+
+    def layout(self) -> tuple[dict[Tensor, int], int]:
+        """Where in the arena each tensor that comes neither in nor out is; how large it is."""
+        offsets, size = {}, 0
+        for t in self.used:
+            if t not in self.program.inputs and t not in self.outputs:
+                offsets[t] = size
+                size += -(-bytes_of(t) // ALIGNMENT) * ALIGNMENT
+        return offsets, size
+
+    # Text -----------------------------------------------------------------------------------------
+
+    def source(self, body: list[str], offsets: dict[Tensor, int]) -> str:
+        passed = (*self.program.inputs, *self.outputs)
+        fields, values = [], []
+        for number, t in enumerate(passed):
+            name = self.names(t, t.name)
+            fields.append(f"    {C_TYPES[t.dtype]} *{name}; {comment(described(t))}")
+            values.append(f"            .{name} = tensor_of(call, {number}, step),")
+        for t, offset in offsets.items():
+            name = self.names(t, t.name)
+            fields.append(f"    {C_TYPES[t.dtype]} *{name}; {comment(described(t))}")
+            values.append(f"            .{name} = (void *)(call->arena + {offset}),")
+        return "\n".join(
+            [
+                comment(f"phistar: {self.program.name}"),
+                *(f'#include "{header}"' for header in HEADERS),
+                "",
+                "struct run {",
+                "    uint32_t seed_low, seed_high, step; // what random fields are a function of",
+                "    long number;                        // of the step in this call",
+                "    struct failure *failure;",
+                *fields,
+                "};",
+                "",
+                "\n\n".join(self.functions),
+                "",
+                "static void work(void *given, int thread, int threads) {",
+                "    const struct call *call = given;",
+                "    for (long step = 0; step < call->steps; step++) {",
+                "        const struct run run = {",
+                "            .seed_low = (uint32_t)call->seed,",
+                "            .seed_high = (uint32_t)(call->seed >> 32),",
+                "            .step = (uint32_t)(call->step + step),",
+                "            .number = step,",
+                "            .failure = call->failures + thread,",
+                *values,
+                "        };",
+                *body,
+                "    }",
+                "}",
+                "",
+                "void phistar_run(struct call *call, int threads) {",
+                "    call->team_run(call->team, work, call, threads);",
+                "}",
+                "",
+            ]
+        )
+
+
+def nested(nodes: Iterable[Node], shared: Var | None) -> list[Node]:
+    out: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Leaf):
+            out.extend(product_nest(node, shared) or nest(node, shared))
+        elif isinstance(node, Loop):
+            node.body = nested(node.body, shared)
+            out.append(node)
+    return out
+
+
+def described(t: Tensor) -> str:
+    return f"{t.name}[{', '.join(map(str, t.storage))}] {t.kind.value}"
+
+
+def bytes_of(t: Tensor) -> int:
+    size = t.dtype.numpy.itemsize if t.dtype.value != "bf16" else 2
+    for n in t.storage:
+        size *= n
+    return size

@@ -1,0 +1,282 @@
+"""The leaves of a group as loop nests: ordered, fused, their temporaries made small.
+
+ordered    the innermost variable moves along memory in most of what is read and written
+fused      two loops become one where neither touches another's elements at other positions
+local      a tensor that lives inside one loop loses the axis of that loop's variable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from phistar.backends.c.prepare import initial
+from phistar.backends.c.tree import Access, Leaf, Loop, Node, Product, Var, accesses, leaves
+from phistar.ir.primitives import Op
+from phistar.ir.program import Affine, Assign, Const, Expr, Index, Kind, Load, Tensor
+from phistar.ir.walk import affine_indices, free_indices
+
+MANY = 16  # assignments in one innermost loop: more want too many registers
+LOCAL = 4096  # elements that a local array may have
+
+
+# Order --------------------------------------------------------------------------------------------
+
+
+def nest(leaf: Leaf, shared: Var | None) -> list[Node]:
+    """The leaf inside its loops; before it, where the sum is not innermost, its first values."""
+    order = loop_order(leaf, shared)
+    over = set(leaf.assign.over)
+    if not leaf.define or not over or not outer_reduction(order, over):
+        return [wrapped(leaf, order)]
+    if leaf.chunk is not None:  # cleared where its chunk begins
+        return [wrapped(replace(leaf, define=False), order)]
+    first = first_values(leaf)
+    later = replace(leaf, define=False)
+    kept = [i for i in order if i not in over]
+    return [wrapped(first, kept), wrapped(later, order)]
+
+
+def wrapped(leaf: Leaf, order: Iterable[Index]) -> Node:
+    node: Node = leaf
+    for index in reversed(list(order)):
+        node = Loop(leaf.bind[index], [node])
+    return node
+
+
+def outer_reduction(order: list[Index], over: set[Index]) -> bool:
+    """Some index of the target runs inside one that is reduced."""
+    seen = False
+    for index in order:
+        if index in over:
+            seen = True
+        elif seen:
+            return True
+    return False
+
+
+def first_values(leaf: Leaf) -> Leaf:
+    a = leaf.assign
+    value = Const(initial(a.op, a.target.dtype), a.target.dtype)
+    return replace(leaf, assign=replace(a, op=Op.SET, value=value, over=(), condition=None))
+
+
+def loop_order(leaf: Leaf, shared: Var | None) -> list[Index]:
+    """The leaf's indices, outermost first."""
+    a, order = leaf.assign, list(leaf.indices)
+    if not order:
+        return order
+    if a.op in (Op.ARGMAX, Op.ARGMIN) or not spread(a):
+        return order  # the first of equals counts; the last one written stays
+    if leaf.chunk is not None:  # its chunk is where the shared variable's loop is: outside
+        order.sort(key=lambda i: leaf.bind[i] is not shared)
+        head, order = order[:1], order[1:]
+        if not order:
+            return head
+    else:
+        head = []
+    inner = max(order, key=lambda i: (score(i, leaf), order.index(i)))
+    order.remove(inner)
+    order.sort(key=lambda i: leaf.bind[i] is not shared)  # stable
+    return [*head, *order, inner]
+
+
+def spread(a: Assign) -> bool:
+    """Two settings never write one element, unless they are summed."""
+    if a.op is not Op.SET:
+        return True
+    at = [s.bare if isinstance(s, Affine) else None for s in a.target.subscripts]
+    return {i for i in at if i is not None} >= set(free_target(a))
+
+
+def free_target(a: Assign) -> tuple[Index, ...]:
+    return free_indices(a.target)
+
+
+def score(index: Index, leaf: Leaf) -> float:
+    """How well the index runs along memory: more for more, and for the target most."""
+    if index.size < 4:
+        return -10.0 + index.size
+    total = 0.0
+    for number, access in enumerate(accesses(leaf)):
+        step = stride(access.load, index)
+        weight = 2.0 if number == 0 else 1.0
+        if step is None:
+            total -= 3 * weight
+        elif step in (0, 1):
+            total += weight if step else 0.0
+        else:
+            total -= weight
+    return total + min(index.size, 64) / 1024
+
+
+def stride(load: Load, index: Index) -> int | None:
+    """Elements between two neighbours along the index; None where that is not constant."""
+    total, step = 0, 1
+    for s, n in zip(reversed(load.subscripts), reversed(load.tensor.storage), strict=True):
+        if isinstance(s, Expr):
+            if index in free_indices(s):
+                return None
+        else:
+            affine = s if isinstance(s, Affine) else s.position
+            for atom, coefficient in affine.terms:
+                if atom == index:
+                    total += coefficient * step
+                elif not isinstance(atom, Index) and index in affine_indices(atom.affine):
+                    return None
+        step *= n
+    return total
+
+
+# Fusion -------------------------------------------------------------------------------------------
+
+
+def fuse(nodes: list[Node]) -> list[Node]:
+    """Neighbouring loops of one size as one loop, where that changes nothing; inside them too."""
+    fused: list[Node] = []
+    for node in nodes:
+        last = fused[-1] if fused else None
+        if isinstance(node, Loop) and isinstance(last, Loop) and fusible(last, node):
+            rename(node.body, node.var, last.var)
+            last.body.extend(node.body)
+        else:
+            fused.append(node)
+    for node in fused:
+        if isinstance(node, Loop):
+            node.body = fuse(node.body)
+    return fused
+
+
+def fusible(one: Loop, two: Loop) -> bool:
+    if one.scan or two.scan or one.var.size != two.var.size:
+        return False
+    innermost = [all(isinstance(node, Leaf) for node in loop.body) for loop in (one, two)]
+    products = [any(isinstance(node, Product) for node in loop.body) for loop in (one, two)]
+    if any(products):
+        return False
+    if any(innermost) and (not all(innermost) or len(one.body) + len(two.body) > MANY):
+        return False
+    if all(innermost) and vectorises(one) != vectorises(two):
+        return False
+    first = [access for leaf in leaves(one.body) for access in accesses(leaf)]
+    second = [access for leaf in leaves(two.body) for access in accesses(leaf)]
+    written = {a.tensor for a in (*first, *second) if a.write}
+    both = {a.tensor for a in first} & {a.tensor for a in second} & written
+    for t in both:
+        axes = [a.axes(one.var) for a in first if a.tensor == t]
+        axes += [a.axes(two.var) for a in second if a.tensor == t]
+        if not frozenset.intersection(*axes):
+            return False
+    return True
+
+
+def rename(nodes: Iterable[Node], old: Var, new: Var) -> None:
+    for leaf in leaves(nodes):
+        leaf.bind = {i: new if var is old else var for i, var in leaf.bind.items()}
+
+
+def vectorises(loop: Loop) -> bool:
+    return all(vector_leaf(leaf, loop.var) for leaf in leaves(loop.body))
+
+
+def vector_leaf(leaf: Leaf, var: Var) -> bool:
+    """The leaf's settings of this variable may be done at once: no gather in it can fail, and what
+    it writes is either one element a setting or a sum that a register holds.
+    """
+    a = leaf.assign
+    if a.op in (Op.ARGMAX, Op.ARGMIN):
+        return False
+    moving = {i for i, v in leaf.bind.items() if v is var}
+    for access in accesses(leaf):
+        for s in access.load.subscripts:
+            if isinstance(s, Expr) and moving & set(free_indices(s)):
+                return False
+    if moving & set(a.over):
+        return not moving & set(free_indices(a.target)) and a.op is not Op.SET
+    return any(
+        isinstance(s, Affine) and s.bare is not None and s.bare in moving
+        for s in a.target.subscripts
+    )
+
+
+# Local tensors ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Local:
+    """A tensor that lives inside a loop: which axes are left of it."""
+
+    tensor: Tensor
+    axes: tuple[int, ...]
+    loop: Loop
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.storage[axis] for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+@dataclass
+class Localising:
+    """Finds the tensors of a group that live inside one loop. `uses`: how often the whole program
+    touches each tensor.
+    """
+
+    uses: dict[Tensor, int]
+    outputs: frozenset[Tensor]
+    found: dict[Tensor, Local] = field(default_factory=dict)
+    multiplied: set[Tensor] = field(default_factory=set)
+
+    def run(self, nodes: list[Node]) -> None:
+        self.multiplied = set(multiplied(nodes))  # products want them as they are
+        for node in nodes:
+            if isinstance(node, Loop):
+                self.loop(node, {})
+
+    def loop(self, loop: Loop, dropped: dict[Tensor, tuple[int, ...]]) -> None:
+        """Tensors that only this loop touches, always at its own position, lose that axis."""
+        touched: dict[Tensor, list[Access]] = {}
+        for leaf in leaves(loop.body):
+            for access in accesses(leaf):
+                touched.setdefault(access.tensor, []).append(access)
+        inside: dict[Tensor, tuple[int, ...]] = {}
+        for t, found in touched.items():
+            if t.kind is not Kind.VALUE or t in self.outputs or t in self.multiplied:
+                continue
+            if len(found) != self.uses[t]:
+                continue
+            gone = dropped.get(t, ())
+            axes = frozenset.intersection(*(a.axes(loop.var) for a in found)) - set(gone)
+            axes = frozenset(axis for axis in axes if t.storage[axis] == loop.var.size)
+            if not axes:
+                continue
+            gone = (*gone, min(axes))
+            inside[t] = gone
+            self.found[t] = Local(t, tuple(n for n in range(len(t.storage)) if n not in gone), loop)
+        for node in loop.body:
+            if isinstance(node, Loop):
+                self.loop(node, {t: gone for t, gone in inside.items() if within(t, node, touched)})
+
+    def locals(self) -> dict[Tensor, Local]:
+        return {t: local for t, local in self.found.items() if local.size <= LOCAL}
+
+
+def multiplied(nodes: Iterable[Node]) -> Iterator[Tensor]:
+    """The tensors that products read and write."""
+    for node in nodes:
+        if isinstance(node, Product):
+            yield from (access.tensor for access in accesses(node.leaf))
+        elif isinstance(node, Loop):
+            yield from multiplied(node.body)
+
+
+def within(t: Tensor, loop: Loop, touched: dict[Tensor, list[Access]]) -> bool:
+    """The loop has all accesses that its parent has."""
+    count = sum(1 for leaf in leaves(loop.body) for a in accesses(leaf) if a.tensor == t)
+    return count == len(touched[t])

@@ -1,0 +1,204 @@
+"""The statements of a program as leaves: what is uninitialised is filled, what overlaps is copied.
+
+T[...] = 0              before the first assignment, unless that writes every element
+T.old[...] = T[...]     before an assignment that reads its own target elsewhere
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from phistar.backends.c.tree import Leaf, Loop, Node, Var
+from phistar.ir.dtypes import DType
+from phistar.ir.primitives import Op
+from phistar.ir.program import (
+    Affine,
+    Assign,
+    Const,
+    Expr,
+    Index,
+    Kind,
+    Load,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    assignments,
+)
+from phistar.ir.walk import all_indices, loads, map_assign, replace_tensors
+from phistar.transform.flatten import flatten
+from phistar.transform.inline import inline
+from phistar.transform.names import names_of
+
+
+def prepare(program: Program) -> list[Node]:
+    """The leaves of a program, in order, scans as loops around them."""
+    program = inline(flatten(program))
+    return list(Preparation(program).nodes(program.statements, {}))
+
+
+@dataclass
+class Preparation:
+    """Which tensors have been touched so far."""
+
+    program: Program
+
+    def __post_init__(self) -> None:
+        self.touched: set[Tensor] = set(self.program.inputs)
+        self.names = names_of(self.program)
+
+    def nodes(self, statements: tuple[Statement, ...], scans: dict[Index, Var]) -> Iterator[Node]:
+        for s in statements:
+            if not scans:  # inside a scan everything is filled before it
+                yield from self.fills(s)
+            if isinstance(s, Scan):
+                var = Var(s.index.name, s.index.size)
+                body = list(self.nodes(s.body, {**scans, s.index: var}))
+                yield Loop(var, body, scan=True, backwards=s.backwards)
+            else:
+                yield from self.leaves(s, scans)
+        if not scans:
+            for t in self.program.outputs:
+                if t not in self.touched:
+                    yield fill(t, 0)
+
+    def fills(self, s: Statement) -> Iterator[Leaf]:
+        """What must hold its first value before a statement."""
+        inside = list(assignments((s,)))
+        scanned = frozenset(scan_indices(s))
+        for a in inside:
+            for t in [load.tensor for e in (a.value, a.condition) if e for load in loads(e)]:
+                if t not in self.touched and not written_before(t, a, inside):
+                    self.touched.add(t)
+                    yield fill(t, first_value(t, self.program))
+            t = a.target.tensor
+            if t not in self.touched and not (defines(a) and in_step(t, a, inside, scanned)):
+                self.touched.add(t)
+                yield fill(t, initial(a.op, t.dtype))
+
+    def leaves(self, a: Assign, scans: dict[Index, Var]) -> Iterator[Leaf]:
+        target = a.target.tensor
+        define = target not in self.touched
+        self.touched.add(target)
+        if overlaps(a):
+            old = Tensor(self.names.fresh(f"{target.name}.old"), target.storage, target.dtype)
+            yield copy(target, old)
+            moved = shifted(target, old)
+            a = replace(map_assign(a, lambda e: swap_loads(e, target, moved)), target=a.target)
+        bind = dict(scans)
+        for index in all_indices(a):
+            bind.setdefault(index, Var(index.name, index.size))
+        yield Leaf(a, bind, define, frozenset(scans))
+
+
+def scan_indices(s: Statement) -> Iterator[Index]:
+    if isinstance(s, Scan):
+        yield s.index
+        for inner in s.body:
+            yield from scan_indices(inner)
+
+
+def written_before(t: Tensor, reader: Assign, order: list[Assign]) -> bool:
+    """Some assignment of the same statement writes t before it is read."""
+    for a in order:
+        if a is reader:
+            return False
+        if a.target.tensor == t:
+            return True
+    return False
+
+
+def first_value(t: Tensor, program: Program) -> float:
+    op = next((a.op for a in assignments(program.statements) if a.target.tensor == t), Op.SET)
+    return initial(op, t.dtype)
+
+
+def defines(a: Assign) -> bool:
+    """It writes every element of its target, each once."""
+    t = a.target.tensor
+    at = [s.bare if isinstance(s, Affine) else None for s in a.target.subscripts]
+    whole = [i is not None and i.size == n for i, n in zip(at, t.storage, strict=True)]
+    if a.op in (Op.ARGMAX, Op.ARGMIN) or (a.op is Op.SET and a.condition is not None):
+        return False
+    return all(whole) and len(set(at)) == len(at) and not (a.op is Op.SET and a.over)
+
+
+def in_step(t: Tensor, first: Assign, inside: list[Assign], scanned: frozenset[Index]) -> bool:
+    """Inside a scan, a step touches no part of t that another step writes."""
+    if not scanned:
+        return True
+    axes = [
+        n
+        for n, s in enumerate(first.target.subscripts)
+        if isinstance(s, Affine) and s.bare in scanned
+    ]
+    if len(axes) != len(scanned):
+        return False
+    for a in inside:
+        touching = [load for e in (a.value, a.condition, a.target) if e for load in loads(e)]
+        for load in touching:
+            if load.tensor == t and any(
+                load.subscripts[n] != first.target.subscripts[n] for n in axes
+            ):
+                return False
+    return True
+
+
+def overlaps(a: Assign) -> bool:
+    """It may read an element of its target after having written it."""
+    own = [
+        load
+        for e in (a.value, a.condition, *a.target.subscripts)
+        if isinstance(e, Expr)
+        for load in loads(e)
+        if load.tensor == a.target.tensor
+    ]
+    if not own:
+        return False
+    at = [s.bare if isinstance(s, Affine) else None for s in a.target.subscripts]
+    once = None not in at and len(set(at)) == len(at) and not a.over
+    return not once or any(load.subscripts != a.target.subscripts for load in own)
+
+
+def swap_loads(e: Expr, target: Tensor, moved: Tensor) -> Expr:
+    return replace_tensors(e, {target: moved})
+
+
+def shifted(target: Tensor, old: Tensor) -> Tensor:
+    """The copy, subscripted as the target is."""
+    return replace(target, name=old.name, kind=Kind.VALUE)
+
+
+def copy(target: Tensor, old: Tensor) -> Leaf:
+    """old[...] = target[...], the halo included."""
+    twin = shifted(target, old)
+    indices = tuple(Index(f"i{n}", size) for n, size in enumerate(target.storage))
+    at = tuple(Affine(((index, 1),), target.bounds(axis)[0]) for axis, index in enumerate(indices))
+    assign = Assign(Load(twin, at), Op.SET, Load(target, at))
+    return Leaf(assign, {i: Var(i.name, i.size) for i in indices}, define=True)
+
+
+def fill(t: Tensor, value: float | int | bool) -> Leaf:
+    """t[...] = value, the halo included."""
+    indices = tuple(Index(f"i{n}", size) for n, size in enumerate(t.storage))
+    at = tuple(Affine(((index, 1),), t.bounds(axis)[0]) for axis, index in enumerate(indices))
+    assign = Assign(Load(t, at), Op.SET, Const(value, t.dtype))
+    return Leaf(assign, {i: Var(i.name, i.size) for i in indices}, define=True)
+
+
+def initial(op: Op, dtype: DType) -> float | int | bool:
+    """What a tensor holds before its first assignment, which has this op."""
+    if op is Op.MUL:
+        return 1
+    if op in (Op.MAX, Op.MIN):
+        if dtype.is_bool:
+            return op is Op.MIN
+        if dtype.is_float:
+            return -math.inf if op is Op.MAX else math.inf
+        bounds = np.iinfo(dtype.numpy)
+        return int(bounds.min if op is Op.MAX else bounds.max)
+    return 0

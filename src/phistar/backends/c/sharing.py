@@ -1,0 +1,294 @@
+"""Which thread does what: statements gathered into groups, with a barrier between two of them.
+
+A group is shared among the threads by one loop variable: each has a range of its values. That is
+right without a barrier inside if whatever is written in the group is touched in it at that
+variable's own positions only:
+
+    h.pre[b, j] += W[j, i] * x[b, i];  h[b, j] = relu(h.pre[b, j])          shared by b
+
+A sum over the variable becomes a partial sum a chunk of it, added up in order in the next group, so
+that the numbers do not depend on how many threads there are:
+
+    loss.part[c] += Σ_(b in chunk c) ...      |      loss += Σ_c loss.part[c]
+
+Statements may move before others that they do not touch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from phistar.backends.c.products import factors
+from phistar.backends.c.tree import (
+    Access,
+    Group,
+    Leaf,
+    Loop,
+    Node,
+    Part,
+    Repeat,
+    Var,
+    accesses,
+    leaves,
+)
+from phistar.ir.primitives import Op
+from phistar.ir.program import Affine, Index, Load, Tensor
+from phistar.ir.walk import loads
+from phistar.ir.walk import nodes as expressions_in
+from phistar.transform.names import Names
+
+CHUNKS = 32  # into which the values of a shared variable are divided, at most
+SOLO = 2000.0  # operations that are not worth sharing
+PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
+
+
+def chunk_size(size: int) -> int:
+    """How many values of a shared variable make a chunk: a function of the size alone."""
+    return max(1, -(-size // CHUNKS))
+
+
+def chunks(size: int) -> int:
+    return -(-size // chunk_size(size))
+
+
+@dataclass
+class Use:
+    """How a group touches a tensor: the axes where the shared variable always stands alone."""
+
+    axes: frozenset[int] | None = None  # None: not touched by what is shared
+    written: bool = False
+    solo: bool = False  # touched by thread 0 alone
+    solo_written: bool = False
+
+
+@dataclass
+class Sharing:
+    """Divides nodes into groups; `names` gives names to partial sums."""
+
+    names: Names
+    totals: set[Tensor] = field(default_factory=set)  # partial sums: these are added up at once
+
+    def divide(self, nodes: list[Node]) -> list[Part]:
+        """The nodes as groups, in an order that keeps what depends on what."""
+        left, done = list(nodes), list[Part]()
+        while left:
+            part, left = self.next_part(left)
+            done.append(part)
+        return done
+
+    def next_part(self, nodes: list[Node]) -> tuple[Part, list[Node]]:
+        best: tuple[Group, list[Node]] | None = None
+        first = nodes[0]
+        for size in candidate_sizes(nodes):
+            group, left = Gathering(self, size).gather(nodes)
+            if best is None or group.work > 1.1 * best[0].work:
+                best = group, left
+        if best is not None and (best[0].nodes or best[0].solo):
+            return best
+        group, left = Gathering(self, None).gather(nodes)
+        if group.solo:
+            return group, left
+        assert isinstance(first, Loop)
+        return Repeat(first.var, self.divide(first.body), first.backwards), nodes[1:]
+
+
+def candidate_sizes(nodes: list[Node]) -> list[int]:
+    """Sizes by which the first statement worth sharing could be shared; at most four."""
+    for leaf in leaves(nodes):
+        if work(leaf) > SOLO:
+            sizes = [i.size for i in shareable(leaf)]
+            if leaf.assign.op is Op.ADD:
+                sizes += sorted((i.size for i in leaf.assign.over if i.size > 1), reverse=True)[:1]
+            if sizes:
+                return list(dict.fromkeys(sizes))[:4]
+    return []
+
+
+def shareable(leaf: Leaf) -> list[Index]:
+    """Indices of the target that stand alone on an axis and have more than one value."""
+    at = [s.bare for s in leaf.assign.target.subscripts if isinstance(s, Affine)]
+    return [i for i in dict.fromkeys(at) if i is not None and i.size > 1 and i not in leaf.scans]
+
+
+def work(node: Node) -> float:
+    """Operations, roughly."""
+    if isinstance(node, Loop):
+        return node.var.size * sum(work(inner) for inner in node.body)
+    size = math.prod(i.size for i in node.indices)
+    return float(size * (1 + sum(1 for _ in expressions_in(node.assign.value))))
+
+
+class Gathering:
+    """One group in the making."""
+
+    def __init__(self, sharing: Sharing, size: int | None) -> None:
+        self.sharing = sharing
+        self.var = None if size is None else Var("n", size)
+        self.chunk = Var("chunk", chunks(size or 1))
+        self.uses: dict[Tensor, Use] = {}
+        self.skipped_reads: set[Tensor] = set()
+        self.skipped_writes: set[Tensor] = set()
+        self.sums: list[Node] = []
+
+    def gather(self, nodes: list[Node]) -> tuple[Group, list[Node]]:
+        """What fits into the group, and what is left for later ones, in order."""
+        group, left = Group(self.var, self.chunk), list[Node]()
+        for node in nodes:
+            if not self.blocked(node):
+                shared = self.shared(node)
+                if shared is not None:
+                    group.nodes.append(shared)
+                    group.work += work(node)
+                    continue
+                if self.takes_solo(node):
+                    group.solo.append(node)
+                    continue
+            self.skip(node)
+            left.append(node)
+        return group, [*self.sums, *left]
+
+    def blocked(self, node: Node) -> bool:
+        """It depends on something that was left for later."""
+        for leaf in leaves([node]):
+            for access in accesses(leaf):
+                if access.tensor in self.skipped_writes:
+                    return True
+                if access.write and access.tensor in self.skipped_reads:
+                    return True
+        return False
+
+    def skip(self, node: Node) -> None:
+        for leaf in leaves([node]):
+            for access in accesses(leaf):
+                (self.skipped_writes if access.write else self.skipped_reads).add(access.tensor)
+
+    # Shared statements ----------------------------------------------------------------------------
+
+    def shared(self, node: Node) -> Node | None:
+        """The node, shared by the group's variable, or None if it cannot be."""
+        if self.var is None:
+            return None
+        before = {t: replace(use) for t, use in self.uses.items()}
+        made = self.share(node, inside=False)
+        if made is None:
+            self.uses = before
+        return made
+
+    def share(self, node: Node, inside: bool) -> Node | None:
+        if isinstance(node, Loop):
+            body = [self.share(inner, True) for inner in node.body]
+            if any(inner is None for inner in body):
+                return None
+            return replace(node, body=[inner for inner in body if inner is not None])
+        assert self.var is not None
+        assert isinstance(node, Leaf)
+        for index in shareable(node):
+            var = node.bind[index]
+            if var.size == self.var.size:
+                if not self.uses:
+                    self.var.name = index.name
+                bound = replace(node, bind={**node.bind, index: self.var})
+                if self.agrees(bound):
+                    return bound
+        return None if inside else self.partial(node)
+
+    def agrees(self, leaf: Leaf, partial: bool = False) -> bool:
+        """Whatever is written in the group is touched at the thread's own positions; recorded."""
+        assert self.var is not None
+        new: dict[Tensor, Use] = {}
+        for access in accesses(leaf):
+            t = access.tensor
+            use = new.get(t) or replace(self.uses.get(t, Use()))
+            axes = access.axes(self.var)
+            use.axes = axes if use.axes is None else use.axes & axes
+            use.written |= access.write
+            if use.written and not use.axes:
+                return False
+            if use.solo_written or (access.write and use.solo):
+                return False
+            new[t] = use
+        self.uses |= new
+        return True
+
+    # Partial sums ---------------------------------------------------------------------------------
+
+    def partial(self, leaf: Leaf) -> Leaf | None:
+        """The leaf as a partial sum for each chunk of the group's variable."""
+        a, t = leaf.assign, leaf.assign.target.tensor
+        assert self.var is not None
+        if any(load.tensor in self.sharing.totals for load in loads(a.value)):
+            return None
+        if factors(leaf) is not None and work(leaf) > SOLO:
+            return None
+        if a.op is not Op.ADD or t.halo or math.prod(t.shape) > PARTIAL or t in self.uses:
+            return None
+        if not t.dtype.is_float or not all(isinstance(s, Affine) for s in a.target.subscripts):
+            return None
+        for index in a.over:
+            if leaf.bind[index].size != self.var.size or chunks(index.size) < 2:
+                continue
+            chunk = Index(f"{index.name}.chunk", chunks(index.size))
+            name = self.sharing.names.fresh(f"{t.name}.part")
+            part = Tensor(name, (chunk.size, *t.shape), t.dtype)
+            target = Load(part, (Affine(((chunk, 1),)), *a.target.subscripts))
+            bind = {**leaf.bind, index: self.var, chunk: self.chunk}
+            made = replace(
+                leaf, assign=replace(a, target=target), bind=bind, define=True, chunk=chunk
+            )
+            if self.agrees_partial(made, part):
+                self.sums.append(self.total(leaf, part))
+                self.sharing.totals.add(part)
+                self.skipped_writes.add(t)
+                return made
+        return None
+
+    def agrees_partial(self, made: Leaf, part: Tensor) -> bool:
+        """What it reads is the thread's own; what it writes is the chunk's own."""
+        assert self.var is not None
+        new: dict[Tensor, Use] = {}
+        for access in accesses(made)[1:]:
+            use = new.get(access.tensor) or replace(self.uses.get(access.tensor, Use()))
+            axes = access.axes(self.var)
+            use.axes = axes if use.axes is None else use.axes & axes
+            if (use.written and not use.axes) or use.solo_written:
+                return False
+            new[access.tensor] = use
+        self.uses |= new
+        self.uses[part] = Use(frozenset(), True)
+        return True
+
+    def total(self, leaf: Leaf, part: Tensor) -> Leaf:
+        """target op= the sum of its parts."""
+        a = leaf.assign
+        chunk = Index("part", part.shape[0])
+        indices = tuple(Index(f"i{n}", size) for n, size in enumerate(part.shape[1:]))
+        at = tuple(Affine(((i, 1),)) for i in indices)
+        value = Load(part, (Affine(((chunk, 1),)), *at))
+        total = replace(
+            a, target=Load(a.target.tensor, at), value=value, over=(chunk,), condition=None
+        )
+        return Leaf(total, {i: Var(i.name, i.size) for i in (*indices, chunk)}, leaf.define)
+
+    # What thread 0 does ---------------------------------------------------------------------------
+
+    def takes_solo(self, node: Node) -> bool:
+        """Little work on tensors that the other threads do not touch in this group; recorded."""
+        if work(node) > SOLO and (self.var is not None or isinstance(node, Loop) or self.uses):
+            return False
+        new: dict[Tensor, Use] = {}
+        for access in flat_accesses([node]):
+            use = new.get(access.tensor) or replace(self.uses.get(access.tensor, Use()))
+            if use.written or (access.write and use.axes is not None):
+                return False
+            use.solo = True
+            use.solo_written |= access.write
+            new[access.tensor] = use
+        self.uses |= new
+        return True
+
+
+def flat_accesses(nodes: Iterable[Node]) -> Iterable[Access]:
+    for leaf in leaves(nodes):
+        yield from accesses(leaf)

@@ -1,0 +1,181 @@
+"""The records between equations and C: loops with assignments as their leaves.
+
+    node ::= loop variable { node* } | leaf
+    leaf ::= assignment, with a loop variable for each of its indices
+
+A group of nodes is shared among the threads by one of its loop variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from phistar.ir.program import Affine, Assign, Expr, Index, Load, Pad, Subscript, Tensor
+from phistar.ir.walk import all_indices
+from phistar.ir.walk import nodes as expressions_in
+
+
+@dataclass(eq=False)
+class Var:
+    """A loop variable: 0, 1, ..., size - 1."""
+
+    name: str
+    size: int
+
+
+@dataclass(eq=False)
+class Leaf:
+    """An assignment inside its loops; `define` says that it is the first to write its target."""
+
+    assign: Assign
+    bind: dict[Index, Var]
+    define: bool = False
+    scans: frozenset[Index] = frozenset()  # the indices of the scans around it
+    chunk: Index | None = None  # on its left: the chunk of the shared variable, for a partial sum
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """The indices that the leaf itself runs over: its target's, then those it reduces."""
+        own = dict.fromkeys(all_indices(self.assign))
+        return tuple(i for i in own if i not in self.scans and i != self.chunk)
+
+    @property
+    def target(self) -> Tensor:
+        return self.assign.target.tensor
+
+    @property
+    def over(self) -> tuple[Var, ...]:
+        """The variables that are summed over."""
+        return tuple(self.bind[i] for i in self.assign.over)
+
+
+@dataclass(eq=False)
+class Loop:
+    """Its body, for each value of its variable. A scan's steps are done in order."""
+
+    var: Var
+    body: list[Node]
+    scan: bool = False
+    backwards: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """An index of a product: its steps in the two factors and in the result."""
+
+    index: Index
+    size: int
+    a: int
+    b: int
+    c: int
+
+
+@dataclass(eq=False)
+class Product:
+    """A leaf that is a product of two matrices, a times b: see `products`."""
+
+    leaf: Leaf
+    kind: str
+    a: Load
+    b: Load
+    rows: Side
+    columns: Side
+    sum: Side
+
+
+Node: TypeAlias = Loop | Leaf | Product
+
+
+@dataclass(eq=False)
+class Access:
+    """A tensor as a leaf reads or writes it: on each axis the variable that stands there alone."""
+
+    tensor: Tensor
+    alone: tuple[Var | None, ...]
+    write: bool
+    load: Load
+
+    def axes(self, var: Var) -> frozenset[int]:
+        """The axes at which the variable stands alone."""
+        return frozenset(axis for axis, other in enumerate(self.alone) if other is var)
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes between two barriers: `var` is shared among the threads, or thread 0 does all.
+
+    solo: what thread 0 does beside them. parts: partial sums, one for each chunk of the variable.
+    """
+
+    var: Var | None
+    chunk: Var | None = None
+    nodes: list[Node] = field(default_factory=list)
+    solo: list[Node] = field(default_factory=list)
+    work: float = 0.0
+
+
+@dataclass(eq=False)
+class Repeat:
+    """A scan whose steps are groups: every thread goes through it, with barriers."""
+
+    var: Var
+    body: list[Part]
+    backwards: bool
+
+
+Part: TypeAlias = Group | Repeat
+
+
+def leaves(nodes: Iterable[Node]) -> Iterator[Leaf]:
+    for node in nodes:
+        if isinstance(node, Leaf):
+            yield node
+        elif isinstance(node, Product):
+            yield node.leaf
+        else:
+            yield from leaves(node.body)
+
+
+def every_leaf(parts: Iterable[Part]) -> Iterator[Leaf]:
+    for part in parts:
+        if isinstance(part, Repeat):
+            yield from every_leaf(part.body)
+        else:
+            yield from leaves(part.nodes)
+            yield from leaves(part.solo)
+
+
+def accesses(leaf: Leaf) -> list[Access]:
+    """Every access of a leaf, the write first."""
+    a = leaf.assign
+    found = [access(a.target, leaf, True)]
+    for e in read_expressions(a):
+        found += [access(n, leaf, False) for n in expressions_in(e) if isinstance(n, Load)]
+    return found
+
+
+def read_expressions(a: Assign) -> Iterator[Expr]:
+    """The value, the condition, and the gathers on the left."""
+    yield a.value
+    if a.condition is not None:
+        yield a.condition
+    yield from (s for s in a.target.subscripts if isinstance(s, Expr))
+
+
+def access(load: Load, leaf: Leaf, write: bool) -> Access:
+    alone = tuple(alone_at(s, leaf) for s in load.subscripts)
+    return Access(load.tensor, alone, write, load)
+
+
+def alone_at(s: Subscript, leaf: Leaf) -> Var | None:
+    """The variable, if the subscript is nothing but one index."""
+    if isinstance(s, Affine) and s.bare is not None:
+        return leaf.bind[s.bare]
+    return None
+
+
+def moves(s: Subscript) -> Affine | None:
+    """The affine part of a subscript; None for a gather."""
+    return s if isinstance(s, Affine) else s.position if isinstance(s, Pad) else None
