@@ -9,13 +9,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE  # with it, every import compiles every module anew
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test lint format golden clean
+.PHONY: help mnist benchmark test lint format golden clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 mnist: $(VENV)/.plot  ## train the lecture's perceptron on MNIST
 	phistar train mnist-mlp
+
+benchmark: $(VENV)/.bench  ## measure phistar against its peers (RUN="W1 W2 --windows 9": only that)
+	python -m benchmarks.run $(RUN)
 
 test: lint  ## lint, then run the tests
 	pytest -n 2
@@ -44,6 +47,10 @@ $(VENV)/.created:
 
 $(VENV)/.plot: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install -q -e '.[plot]'
+	touch $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install -q -e '.[bench]'
 	touch $@
 
 # PyTorch is only compared with: without it (make test TORCH=) those tests are skipped.

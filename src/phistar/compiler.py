@@ -9,12 +9,14 @@ Each pass is a function from program to program, in a file of its own in `transf
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from phistar.errors import BackendError
+from phistar.errors import BackendError, BackendWarning
 from phistar.ir.check import check
 from phistar.ir.program import Program, Tensor
 from phistar.transform import differentiate as differentiation
@@ -74,8 +76,33 @@ def compile(program: Program, backend: str | None = None) -> "Compiled":
 
 
 def default_backend() -> str:
-    """PHISTAR_BACKEND, else numpy."""
+    """PHISTAR_BACKEND, else c where there is a C compiler, else numpy (said once)."""
+    if named := os.environ.get("PHISTAR_BACKEND"):
+        return named
+    from phistar.backends.c.toolchain import find_compiler
+
+    if find_compiler() is not None:
+        return "c"
+    say_without_compiler()
+    return "numpy"
+
+
+def eager_backend() -> str:
+    """PHISTAR_BACKEND, else numpy: for values asked for one by one, where compiling takes longer
+    than computing.
+    """
     return os.environ.get("PHISTAR_BACKEND") or "numpy"
+
+
+@cache
+def say_without_compiler() -> None:
+    """One warning a process."""
+    warnings.warn(
+        "there is no C compiler, so programs run on the numpy backend, more slowly: install cc, "
+        "gcc or clang, or pip install ziglang; PHISTAR_BACKEND=numpy says that this is meant",
+        BackendWarning,
+        stacklevel=2,
+    )
 
 
 def backend_module(name: str) -> ModuleType:

@@ -54,6 +54,10 @@ class ParseError(PhistarError, SyntaxError):
     """Text is not a program in phistar's notation."""
 
 
+class BackendWarning(UserWarning):
+    """A backend is not what it could be: phistar goes on with another, or without its cache."""
+
+
 class BackendError(PhistarError, RuntimeError):
     """A backend is unknown, or cannot run here."""
 

@@ -82,7 +82,7 @@ def run(
     assembled: Assembled, wanted: Sequence[Definition], backend: str | None = None
 ) -> list[Array]:
     """Run a program on its tensors' own values; parameters and states that it updates are set."""
-    compiled = compiler.compile(assembled.program, backend)
+    compiled = compiler.compile(assembled.program, backend or compiler.eager_backend())
     results = compiled(input_values(assembled), seed=_seed, step=0)
     store_updates(results, assembled)
     return [np.asarray(results[assembled.records[d].name]) for d in wanted]

@@ -75,7 +75,8 @@ def backward(loss: Any, frame: FrameType | None = None) -> None:
     assembled = assemble([tensor.definition])
     record = assembled.records[tensor.definition]
     made = compiler.differentiate(assembled.program, record)
-    results = compiler.compile(made.program)(input_values(assembled), seed=current_seed(), step=0)
+    compiled = compiler.compile(made.program, compiler.eager_backend())
+    results = compiled(input_values(assembled), seed=current_seed(), step=0)
     for definition, forward in assembled.records.items():
         adjoint = made.gradients.get(forward)
         grad = None if adjoint is None else np.asarray(results[adjoint.name])
@@ -163,7 +164,9 @@ def _steps(loss: Any, frame: FrameType) -> Iterator[Step]:
     values = input_values(assembled)
     for number, (assignment, statements) in enumerate(made.steps, 1):
         part = until_step(made, number)
-        results = compiler.compile(part)(values, seed=current_seed(), step=0)
+        results = compiler.compile(part, compiler.eager_backend())(
+            values, seed=current_seed(), step=0
+        )
         arrays = {t.name: np.asarray(results[t.name]) for t in part.outputs}
         grads = {name: a for name, a in arrays.items() if name in adjoints}
         forward = {name: a for name, a in arrays.items() if name not in adjoints}

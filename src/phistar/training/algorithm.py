@@ -47,9 +47,10 @@ class Algorithm:
         self.epochs, self.shuffle, self.drop_last = epochs, shuffle, drop_last
         self.backend = backend
         self.states: States = {}
-        self._steps: dict[int, tuple[Step, Compiled]] = {}
+        self._steps: dict[int, Step] = {}
+        self._compiled: dict[int, Compiled] = {}
         self._loops: dict[tuple[int, Form], Loop] = {}
-        self.parts, self.compiled = self.step_for(batch.size)
+        self.parts = self.step_for(batch.size)
 
     @property
     def step(self) -> Program:
@@ -61,14 +62,25 @@ class Algorithm:
 
         return listing(self)
 
-    def step_for(self, size: int) -> tuple[Step, Compiled]:
-        """The step for a minibatch of that many examples, and its compiled form."""
+    @property
+    def compiled(self) -> Compiled:
+        """That program, compiled."""
+        return self.compiled_for(self.batch.size)
+
+    def step_for(self, size: int) -> Step:
+        """The step for a minibatch of that many examples."""
         if size not in self._steps:
             with mode(self.model, training=True):
                 spec = self.batch.resized(size)
                 step = make_step(self.loss, self.model, self.optimizer, self.states, spec)
-            self._steps[size] = (step, compiler.compile(step.program, self.backend))
+            self._steps[size] = step
         return self._steps[size]
+
+    def compiled_for(self, size: int) -> Compiled:
+        """The compiled step for a minibatch of that many examples."""
+        if size not in self._compiled:
+            self._compiled[size] = compiler.compile(self.step_for(size).program, self.backend)
+        return self._compiled[size]
 
     def initial_values(self, seed: int) -> Values:
         """Every parameter and state, the optimizer's too; those without a value get their first."""
@@ -88,8 +100,9 @@ class Algorithm:
 
         number: which step this is, from 0 on; random fields are a function of it and of the seed.
         """
-        step, compiled = self.step_for(len(next(iter(columns.values()))))
-        results = compiled(inputs_of(step, values, columns, number), seed, number)
+        size = len(next(iter(columns.values())))
+        step = self.step_for(size)
+        results = self.compiled_for(size)(inputs_of(step, values, columns, number), seed, number)
         new = {owner: results[name] for name, owner in step.kept.items() if name in results}
         return float(results[step.loss.name]), {**values, **new}
 
@@ -115,8 +128,7 @@ class Algorithm:
         """The compiled loop over steps of that many examples."""
         form = form_of(columns)
         if (size, form) not in self._loops:
-            step, _ = self.step_for(size)
-            self._loops[size, form] = Loop(step, columns, self.backend)
+            self._loops[size, form] = Loop(self.step_for(size), columns, self.backend)
         return self._loops[size, form]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from phistar.data.dataset import Dataset
 from phistar.data.order import order
-from phistar.errors import DataError, UsageError
+from phistar.errors import DataError, IndexRangeError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
 from phistar.training.algorithm import Algorithm, Values, check_optimizer, compile
@@ -20,12 +20,15 @@ from phistar.training.columns import as_dataset, check_model, mode
 from phistar.training.evaluating import Evaluator
 from phistar.training.history import Epoch, History
 from phistar.training.interruption import Interrupted, Stop, stop_on_interrupt
+from phistar.training.loop import compiles_loops, loopable
 from phistar.training.metrics import Metric
 from phistar.training.nonfinite import Moment, refuse_not_finite
 from phistar.training.progress import Progress, progress_for
 
 Array = np.ndarray[Any, Any]
 Callback = Callable[[History], bool | None]
+
+CALL = 0.05  # seconds that one call of the program shall take: Ctrl-C waits for it
 
 
 def fit(
@@ -79,6 +82,7 @@ def fit(
     evaluator = Evaluator(model, loss, metrics, backend) if sets else None
     values = algorithm.initial_values(seed)
     run = Run(algorithm, data, seed, values, progress_for(progress), sets, evaluator, callbacks)
+    run.loops = compiles_loops(backend) and all(map(loopable, data.columns.values()))
     with mode(model, training=True), stop_on_interrupt() as stop:
         run.train(stop)
     return run.history
@@ -100,6 +104,15 @@ def validation_sets(validation: Any) -> dict[str, Dataset]:
     return {"validation": as_dataset(validation)}
 
 
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Steps that are done in one call: what they begin with."""
+
+    values: Values
+    rows: list[Array]
+    number: int  # of the first
+
+
 @dataclass
 class Run:
     """A training that is under way: everything that changes during it is here."""
@@ -114,6 +127,9 @@ class Run:
     callbacks: Sequence[Callback]
     history: History = field(default_factory=History)
     before: Moment | None = None  # the last step, for a NaN that shows only at the next one
+    before_chunk: "Chunk | None" = None  # likewise
+    loops: bool = False  # the backend does many steps in one call
+    together: int = 1  # how many
 
     def train(self, stop: Stop) -> None:
         """All epochs; the model has the values of the last whole step whatever happens."""
@@ -133,10 +149,10 @@ class Run:
     def epoch(self, epoch: int, stop: Stop) -> bool:
         """One pass over the data, then the measuring; True if a callback ends the training."""
         began, total, seen = time.perf_counter(), 0.0, 0
-        for rows in self.batches(epoch):
-            loss = self.step(epoch, rows)
-            total, seen = total + loss * len(rows), seen + len(rows)
-            self.progress.step(epoch, seen, loss)
+        for chunk in self.chunks(epoch):
+            for rows, loss in zip(chunk, self.run(epoch, chunk), strict=True):
+                total, seen = total + loss * len(rows), seen + len(rows)
+                self.progress.step(epoch, seen, loss)
             if stop.requested:
                 raise KeyboardInterrupt
         seconds = time.perf_counter() - began
@@ -149,12 +165,56 @@ class Run:
             raise KeyboardInterrupt
         return any(ended)
 
+    def chunks(self, epoch: int) -> Iterator[list[Array]]:
+        """The minibatches of an epoch, as many together as one call of the program shall do."""
+        chunk: list[Array] = []
+        for rows in self.batches(epoch):
+            if chunk and (len(chunk) >= self.together or len(rows) != len(chunk[0])):
+                yield chunk
+                chunk = []
+            chunk.append(rows)
+        if chunk:
+            yield chunk
+
     def batches(self, epoch: int) -> Iterator[Array]:
         """The rows of each minibatch of an epoch."""
         size = self.algorithm.batch.size
         rows = order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
         end = len(rows) - len(rows) % size if self.algorithm.drop_last else len(rows)
         return (rows[start : min(start + size, end)] for start in range(0, end, size))
+
+    def run(self, epoch: int, chunk: list[Array]) -> list[float]:
+        """The losses of the chunk's steps: in one call where the backend compiles loops."""
+        if not self.loops:
+            return [self.step(epoch, rows) for rows in chunk]
+        number, began = len(self.history.losses), time.perf_counter()
+        here = Chunk(self.values, chunk, number)
+        try:
+            columns = self.data.columns
+            losses, values = self.algorithm.steps(
+                self.values, columns, np.stack(chunk), self.seed, number
+            )
+        except IndexRangeError:
+            return self.replay(epoch, here)
+        if not np.isfinite(losses).all():
+            return self.replay(epoch, here)
+        self.before_chunk, self.values = here, values
+        self.history.losses.extend(float(loss) for loss in losses)
+        seconds = (time.perf_counter() - began) / len(chunk)
+        if len(chunk) == self.together or self.together == 1:
+            self.together = max(1, min(int(CALL / max(seconds, 1e-9)), 2 * self.together))
+        return [float(loss) for loss in losses]
+
+    def replay(self, epoch: int, chunk: "Chunk") -> list[float]:
+        """The chunk, and the one before, again step by step: something goes wrong in it."""
+        losses: list[float] = []
+        for part in (self.before_chunk, chunk):
+            if part is None:
+                continue
+            self.values = part.values
+            del self.history.losses[part.number :]
+            losses = [self.step(epoch, rows) for rows in part.rows]
+        return losses
 
     def step(self, epoch: int, rows: Array) -> float:
         """One step; its loss."""

@@ -37,6 +37,16 @@ def as_column(name: str, values: Any) -> Column:
     return values if isinstance(values, Column) else column(values, name=name)
 
 
+def compiles_loops(backend: str | None) -> bool:
+    """The backend does many steps in one call."""
+    return (backend or compiler.default_backend()) == "c"
+
+
+def loopable(data: Column) -> bool:
+    """A compiled program can read the column where it lies, in memory or in a mapped file."""
+    return data.array.flags.c_contiguous and data.array.flags.aligned and data.array.dtype.isnative
+
+
 class Loop:
     """One step, compiled with the gathering of its minibatch."""
 

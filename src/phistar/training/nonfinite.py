@@ -46,7 +46,7 @@ def refuse_not_finite(
 
 def bad_column(algorithm: Algorithm, now: Moment) -> str | None:
     """The first column of the minibatch that is not finite."""
-    step, _ = algorithm.step_for(len(now.rows))
+    step = algorithm.step_for(len(now.rows))
     for symbol in step.columns.values():
         array = now.columns[symbol.name]
         bad = ~np.isfinite(array)
@@ -59,7 +59,7 @@ def bad_column(algorithm: Algorithm, now: Moment) -> str | None:
 
 def bad_statement(algorithm: Algorithm, moment: Moment) -> str | None:
     """The first statement that made something not finite; None if its inputs were so already."""
-    step, _ = algorithm.step_for(len(moment.rows))
+    step = algorithm.step_for(len(moment.rows))
     known = inputs_of(step, moment.values, moment.columns, moment.number)
     if not all(np.isfinite(array).all() for array in known.values()):
         return None

@@ -35,7 +35,7 @@ from phistar.backends.c.toolchain import (
     remove,
     write_whole,
 )
-from phistar.errors import BackendError, CompileError
+from phistar.errors import BackendError, BackendWarning, CompileError
 
 FORMAT = 1  # of this cache; a new number makes all that is in it unknown
 LIMIT = 512 * 2**20  # bytes of the cache
@@ -46,7 +46,7 @@ FULL = ("No space left on device", "Disk quota exceeded")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(BackendWarning):
     """Compiled code cannot be kept for the next process."""
 
 

@@ -50,6 +50,7 @@ class Call(ctypes.Structure):
         ("team", ctypes.c_void_p),
         ("team_run", ctypes.c_void_p),
         ("failures", ctypes.c_void_p),
+        ("times", ctypes.c_void_p),
     )
 
 
@@ -95,9 +96,10 @@ def team(size: int) -> Team:
 class Compiled:
     """A program that C runs. source: its C. steps may be done many in one call: `repeat`."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, timed: bool = False) -> None:
         self.program = program
-        self.generated: Generated = generate(program)
+        self.generated: Generated = generate(program, timed)
+        self.times = np.zeros((MOST_THREADS, len(self.generated.nests)))
         library = ctypes.CDLL(str(shared_object(self.generated.source, headers=headers())))
         self._run = library.phistar_run
         self._run.argtypes = (ctypes.c_void_p, ctypes.c_int)
@@ -175,6 +177,7 @@ class Compiled:
                 group.handle,
                 group.run,
                 ctypes.cast(failures, ctypes.c_void_p),
+                self.times.ctypes.data,
             )
             self._run(ctypes.addressof(call), size)
         finally:

@@ -31,7 +31,7 @@ from phistar.backends.c.tree import (
     leaves,
 )
 from phistar.ir.printer import print_assign
-from phistar.ir.program import Kind, Program, Tensor
+from phistar.ir.program import Assign, Kind, Program, Tensor
 from phistar.ir.walk import flat
 from phistar.transform.names import names_of
 
@@ -54,10 +54,12 @@ class Generated:
     arena: int  # bytes
     sites: tuple[Site, ...]
     parallel: bool
+    nests: tuple[tuple[Assign, ...], ...] = ()  # what `call.times` is about
 
 
-def generate(program: Program) -> Generated:
-    return Generation(program).run()
+def generate(program: Program, timed: bool = False) -> Generated:
+    """The C of a lowered program; timed: it also measures how long each loop nest takes."""
+    return Generation(program, timed).run()
 
 
 @dataclass
@@ -65,6 +67,8 @@ class Generation:
     """One program on its way to C."""
 
     program: Program
+    timed: bool = False
+    nests: list[tuple[Assign, ...]] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
@@ -93,7 +97,9 @@ class Generation:
         results = tuple(dict.fromkeys((*program.outputs, *updated)))
         source = self.source(body, offsets)
         parallel = self.work > ALONE
-        return Generated(source, program.inputs, results, arena, tuple(self.sites), parallel)
+        return Generated(
+            source, program.inputs, results, arena, tuple(self.sites), parallel, tuple(self.nests)
+        )
 
     def order(self, parts: list[Part]) -> None:
         """The leaves of every group inside their loops, fused."""
@@ -101,8 +107,8 @@ class Generation:
             if isinstance(part, Repeat):
                 self.order(part.body)
             else:
-                part.nodes = fuse(nested(part.nodes, part.var))
-                part.solo = fuse(nested(part.solo, None))
+                part.nodes = fuse(nested(part.nodes, part.var), part.var)
+                part.solo = fuse(nested(part.solo, None), None)
 
     # Groups ---------------------------------------------------------------------------------------
 
@@ -151,7 +157,13 @@ class Generation:
         for node in nodes:
             for leaf in leaves([node]):
                 f.add(comment(print_assign(leaf.assign)))
+            if self.timed:
+                f.add(f"double begin_{len(self.nests)} = seconds();")
             f.nodes([node])
+            if self.timed:
+                number = len(self.nests)
+                f.add(f"run->times[{number}] += seconds() - begin_{number};")
+                self.nests.append(tuple(leaf.assign for leaf in leaves([node])))
         self.used |= f.used
         long_scans = "".join(f", long {scan}" for scan in scans.values())
         head = f"static void {name}(const struct run *run, long lo, long hi{long_scans}) {{"
@@ -196,6 +208,7 @@ class Generation:
                 "    uint32_t seed_low, seed_high, step; // what random fields are a function of",
                 "    long number;                        // of the step in this call",
                 "    struct failure *failure;",
+                *(["    double *times;"] if self.timed else []),
                 *fields,
                 "};",
                 "",
@@ -210,6 +223,11 @@ class Generation:
                 "            .step = (uint32_t)(call->step + step),",
                 "            .number = step,",
                 "            .failure = call->failures + thread,",
+                *(
+                    [f"            .times = call->times + thread * {len(self.nests)},"]
+                    if self.timed
+                    else []
+                ),
                 *values,
                 "        };",
                 *body,

@@ -16,7 +16,9 @@ from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Assign, Const, Expr, Index, Kind, Load, Tensor
 from phistar.ir.walk import affine_indices, free_indices
 
+ROW = 32  # turns of an inner loop beside which single numbers a row cost little
 MANY = 16  # assignments in one innermost loop: more want too many registers
+NEAR = 16  # elements between neighbours that share few cache lines, but share some
 LOCAL = 4096  # elements that a local array may have
 
 
@@ -106,7 +108,7 @@ def score(index: Index, leaf: Leaf) -> float:
         elif step in (0, 1):
             total += weight if step else 0.0
         else:
-            total -= weight
+            total -= weight if abs(step) <= NEAR else 3 * weight
     return total + min(index.size, 64) / 1024
 
 
@@ -131,30 +133,34 @@ def stride(load: Load, index: Index) -> int | None:
 # Fusion -------------------------------------------------------------------------------------------
 
 
-def fuse(nodes: list[Node]) -> list[Node]:
+def fuse(nodes: list[Node], shared: Var | None) -> list[Node]:
     """Neighbouring loops of one size as one loop, where that changes nothing; inside them too."""
     fused: list[Node] = []
     for node in nodes:
         last = fused[-1] if fused else None
-        if isinstance(node, Loop) and isinstance(last, Loop) and fusible(last, node):
+        if isinstance(node, Loop) and isinstance(last, Loop) and fusible(last, node, shared):
             rename(node.body, node.var, last.var)
             last.body.extend(node.body)
         else:
             fused.append(node)
     for node in fused:
         if isinstance(node, Loop):
-            node.body = fuse(node.body)
+            node.body = fuse(node.body, shared)
     return fused
 
 
-def fusible(one: Loop, two: Loop) -> bool:
+def fusible(one: Loop, two: Loop, shared: Var | None) -> bool:
+    if (one.var is shared) != (two.var is shared):
+        return False
     if one.scan or two.scan or one.var.size != two.var.size:
         return False
     innermost = [all(isinstance(node, Leaf) for node in loop.body) for loop in (one, two)]
     products = [any(isinstance(node, Product) for node in loop.body) for loop in (one, two)]
     if any(products):
         return False
-    if any(innermost) and (not all(innermost) or len(one.body) + len(two.body) > MANY):
+    if all(innermost) and len(one.body) + len(two.body) > MANY:
+        return False
+    if any(innermost) and not all(innermost) and longest(one, two) < ROW:
         return False
     if all(innermost) and vectorises(one) != vectorises(two):
         return False
@@ -168,6 +174,12 @@ def fusible(one: Loop, two: Loop) -> bool:
         if not frozenset.intersection(*axes):
             return False
     return True
+
+
+def longest(*loops: Loop) -> int:
+    """How many turns the longest loop inside these takes."""
+    inner = [node for loop in loops for node in loop.body if isinstance(node, Loop)]
+    return max((max(loop.var.size, longest(loop)) for loop in inner), default=0)
 
 
 def rename(nodes: Iterable[Node], old: Var, new: Var) -> None:

@@ -7,6 +7,7 @@ T.old[...] = T[...]     before an assignment that reads its own target elsewhere
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -29,7 +30,15 @@ from phistar.ir.program import (
     Tensor,
     assignments,
 )
-from phistar.ir.walk import all_indices, loads, map_assign, replace_tensors
+from phistar.ir.walk import (
+    all_indices,
+    loads,
+    map_assign,
+    map_statements,
+    read_tensors,
+    replace_tensors,
+    rewrite,
+)
 from phistar.transform.flatten import flatten
 from phistar.transform.inline import inline
 from phistar.transform.names import names_of
@@ -37,8 +46,33 @@ from phistar.transform.names import names_of
 
 def prepare(program: Program) -> list[Node]:
     """The leaves of a program, in order, scans as loops around them."""
-    program = inline(flatten(program))
+    program = constants(inline(flatten(program)))
     return list(Preparation(program).nodes(program.statements, {}))
+
+
+def constants(program: Program) -> Program:
+    """Scalars that are a number, such as loss.grad = 1, written out where they are read."""
+    writers = Counter(a.target.tensor for a in assignments(program.statements))
+    known: dict[Tensor, Const] = {}
+    read: set[Tensor] = set()
+    for a in program.statements:
+        if isinstance(a, Assign) and a.op is Op.SET and isinstance(a.value, Const):
+            t = a.target.tensor
+            plain = a.condition is None and not (t.shape or t in program.outputs or t in read)
+            if plain and t.kind is Kind.VALUE and writers[t] == 1:
+                known[t] = Const(a.value.value, t.dtype)
+        read |= set(read_tensors([a]))
+
+    def change(e: Expr) -> Expr:
+        return known.get(e.tensor, e) if isinstance(e, Load) else e
+
+    def changed(a: Assign) -> list[Assign]:
+        if a.target.tensor in known:
+            return []
+        condition = None if a.condition is None else rewrite(a.condition, change)
+        return [replace(a, value=rewrite(a.value, change), condition=condition)]
+
+    return replace(program, statements=map_statements(program.statements, changed))
 
 
 @dataclass

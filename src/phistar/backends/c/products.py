@@ -25,8 +25,19 @@ from phistar.ir.program import Affine, Apply, Index, Load
 LEAST = 2048  # multiplications that are worth a call
 
 
+def is_product(leaf: Leaf) -> bool:
+    """The leaf becomes a product."""
+    return best_product(leaf) is not None
+
+
 def product_nest(leaf: Leaf, shared: Var | None) -> list[Node] | None:
     """The leaf as a product inside loops, or None if it is none."""
+    best = best_product(leaf)
+    return None if best is None else in_loops(leaf, best, shared)
+
+
+def best_product(leaf: Leaf) -> Product | None:
+    """The fastest way to see the leaf as a product."""
     found = factors(leaf)
     if found is None:
         return None
@@ -38,7 +49,7 @@ def product_nest(leaf: Leaf, shared: Var | None) -> list[Node] | None:
                 best = made
     if best is None or best.rows.size * best.columns.size * best.sum.size < LEAST:
         return None
-    return in_loops(leaf, best, shared)
+    return best
 
 
 def factors(leaf: Leaf) -> tuple[Load, Load] | None:

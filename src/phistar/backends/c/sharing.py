@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from phistar.backends.c.products import factors
+from phistar.backends.c.products import is_product
 from phistar.backends.c.tree import (
     Access,
     Group,
@@ -28,6 +28,7 @@ from phistar.backends.c.tree import (
     Loop,
     Node,
     Part,
+    Product,
     Repeat,
     Var,
     accesses,
@@ -116,6 +117,8 @@ def work(node: Node) -> float:
     """Operations, roughly."""
     if isinstance(node, Loop):
         return node.var.size * sum(work(inner) for inner in node.body)
+    if isinstance(node, Product):
+        node = node.leaf
     size = math.prod(i.size for i in node.indices)
     return float(size * (1 + sum(1 for _ in expressions_in(node.assign.value))))
 
@@ -220,7 +223,7 @@ class Gathering:
         assert self.var is not None
         if any(load.tensor in self.sharing.totals for load in loads(a.value)):
             return None
-        if factors(leaf) is not None and work(leaf) > SOLO:
+        if is_product(leaf):
             return None
         if a.op is not Op.ADD or t.halo or math.prod(t.shape) > PARTIAL or t in self.uses:
             return None

@@ -30,6 +30,7 @@ FLAGS = (
     "-std=gnu11",
     "-fPIC",
     "-shared",
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
 )
 LINK = ("-pthread", "-lm")
 NAMES = ("cc", "gcc", "clang")

@@ -117,56 +117,103 @@
                                  cm, fresh);                                                      \
         }                                                                                         \
     }                                                                                             \
-    /* The sum of a vector's numbers, in pairs of halves. */                                      \
+    /* The sum of a vector's numbers: of neighbours, of neighbouring sums, and so on. */          \
     static inline type total_##suffix(vec_##suffix v) {                                           \
         type x[sizeof v / sizeof(type)];                                                          \
         memcpy(x, &v, sizeof v);                                                                  \
         for (int half = sizeof v / sizeof(type) / 2; half > 0; half /= 2)                         \
-            for (int i = 0; i < half; i++) x[i] += x[i + half];                                   \
+            for (int i = 0; i < half; i++) x[i] = x[2 * i] + x[2 * i + 1];                        \
         return x[0];                                                                              \
     }                                                                                             \
-    DOT_TILE(4, 4, type, suffix)                                                                  \
-    DOT_TILE(4, 1, type, suffix)                                                                  \
-    DOT_TILE(1, 4, type, suffix)                                                                  \
-    DOT_TILE(1, 1, type, suffix)                                                                  \
+    static inline void single_dot_##suffix(long k, const type *A, const type *B, type *C,         \
+                                           int fresh) {                                           \
+        enum { lanes = sizeof(vec_##suffix) / sizeof(type) };                                     \
+        vec_##suffix s = {0};                                                                     \
+        type rest = 0;                                                                            \
+        long p = 0;                                                                               \
+        for (; p + lanes <= k; p += lanes)                                                        \
+            s += *(const vec_##suffix *)(A + p) * *(const vec_##suffix *)(B + p);                 \
+        for (; p < k; p++) rest += A[p] * B[p];                                                   \
+        type sum = total_##suffix(s) + rest;                                                      \
+        *C = fresh ? sum : *C + sum;                                                              \
+    }                                                                                             \
+    DOT_TILE(4, type, suffix)                                                                     \
+    DOT_TILE(1, type, suffix)                                                                     \
     __attribute__((unused)) static void product_dot_##suffix(                                     \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         long cn, int fresh) {                                                                     \
         for (long j = 0; j < n;) {                                                                \
             int wide = j + 4 <= n;                                                                \
             for (long i = 0; i < m;) {                                                            \
+                const type *a = A + i * am, *b = B + j * bn;                                      \
+                type *c = C + i * cm + j * cn;                                                    \
                 int tall = i + 4 <= m;                                                            \
-                (tall ? (wide ? dot_##suffix##_4_4 : dot_##suffix##_4_1)                          \
-                      : (wide ? dot_##suffix##_1_4 : dot_##suffix##_1_1))(                        \
-                    k, A + i * am, am, B + j * bn, bn, C + i * cm + j * cn, cm, cn, fresh);       \
+                if (tall && wide) dot_##suffix##_4(k, a, am, b, bn, c, cm, cn, fresh);            \
+                else if (wide) dot_##suffix##_1(k, a, am, b, bn, c, cm, cn, fresh);               \
+                else if (tall) dot_##suffix##_1(k, b, bn, a, am, c, cn, cm, fresh);               \
+                else single_dot_##suffix(k, a, b, c, fresh);                                      \
                 i += tall ? 4 : 1;                                                                \
             }                                                                                     \
             j += wide ? 4 : 1;                                                                    \
         }                                                                                         \
     }
 
-#define DOT_TILE(rows, cols, type, suffix)                                                        \
-    __attribute__((noinline, unused)) static void dot_##suffix##_##rows##_##cols(                 \
+/* The sums of many vectors at once, as `total` makes them: out[i] is the sum of in[i]. */
+#define PAIRS_16(a, b)                                                                            \
+    (__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +   \
+     __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31))
+#define PAIRS_8(a, b)                                                                             \
+    (__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +                                   \
+     __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15))
+#define PAIRS_4(a, b)                                                                             \
+    (__builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7))
+#define PAIRS_2(a, b) (__builtin_shufflevector(a, b, 0, 2) + __builtin_shufflevector(a, b, 1, 3))
+
+#if VECTOR == 64
+#define PAIRS_f32 PAIRS_16
+#define PAIRS_f64 PAIRS_8
+#elif VECTOR == 32
+#define PAIRS_f32 PAIRS_8
+#define PAIRS_f64 PAIRS_4
+#else
+#define PAIRS_f32 PAIRS_4
+#define PAIRS_f64 PAIRS_2
+#endif
+
+#define DOT_STEP(r, q) s[4 * r + q] += a##r * b##q;
+#define DOT_ROW(r)                                                                                \
+    {                                                                                             \
+        vec a##r = *(const vec *)(A + r * am + p);                                                \
+        DOT_STEP(r, 0) DOT_STEP(r, 1) DOT_STEP(r, 2) DOT_STEP(r, 3)                               \
+    }
+#define DOT_TILE(rows, type, suffix)                                                              \
+    __attribute__((noinline, unused)) static void dot_##suffix##_##rows(                          \
         long k, const type *A, long am, const type *B, long bn, type *C, long cm, long cn,        \
         int fresh) {                                                                              \
         typedef vec_##suffix vec;                                                                 \
-        enum { lanes = sizeof(vec) / sizeof(type) };                                              \
-        vec s[rows][cols] = {{{0}}};                                                              \
-        type rest[rows][cols] = {{0}};                                                            \
+        enum { lanes = sizeof(vec) / sizeof(type), sums = 4 * rows };                             \
+        enum { room = sums > lanes ? sums : lanes };                                              \
+        vec s[room] = {{0}};                                                                      \
+        type rest[sums] = {0}, out[room];                                                         \
         long p = 0;                                                                               \
         for (; p + lanes <= k; p += lanes) {                                                      \
-            _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)                                \
-                _Pragma("GCC unroll 8") for (int j = 0; j < cols; j++)                            \
-                    s[i][j] += *(const vec *)(A + i * am + p) * *(const vec *)(B + j * bn + p);   \
+            vec b0 = *(const vec *)(B + p), b1 = *(const vec *)(B + bn + p);                      \
+            vec b2 = *(const vec *)(B + 2 * bn + p), b3 = *(const vec *)(B + 3 * bn + p);         \
+            EACH_##rows(DOT_ROW)                                                                  \
         }                                                                                         \
         for (; p < k; p++)                                                                        \
-            for (int i = 0; i < rows; i++)                                                        \
-                for (int j = 0; j < cols; j++) rest[i][j] += A[i * am + p] * B[j * bn + p];       \
-        for (int i = 0; i < rows; i++)                                                            \
-            for (int j = 0; j < cols; j++) {                                                      \
-                type sum = total_##suffix(s[i][j]) + rest[i][j];                                  \
-                C[i * cm + j * cn] = fresh ? sum : C[i * cm + j * cn] + sum;                      \
-            }                                                                                     \
+            for (int i = 0; i < sums; i++)                                                        \
+                rest[i] += A[i / 4 * am + p] * B[i % 4 * bn + p];                                 \
+        for (int at = 0; at < sums; at += lanes) {                                                \
+            _Pragma("GCC unroll 8") for (int half = lanes / 2; half > 0; half /= 2)               \
+                _Pragma("GCC unroll 8") for (int i = 0; i < half; i++)                            \
+                    s[at + i] = PAIRS_##suffix(s[at + 2 * i], s[at + 2 * i + 1]);                 \
+            *(vec *)(out + at) = s[at];                                                           \
+        }                                                                                         \
+        for (int i = 0; i < sums; i++) {                                                          \
+            type *c = C + i / 4 * cm + i % 4 * cn, sum = out[i] + rest[i];                        \
+            *c = fresh ? sum : *c + sum;                                                          \
+        }                                                                                         \
     }
 
 PRODUCTS(float, f32)

@@ -25,6 +25,7 @@ struct call {
     struct team *team;
     void (*team_run)(struct team *team, team_work work, void *argument, int threads);
     struct failure *failures; /* one a thread */
+    double *times;            /* seconds a loop nest, for each thread; only if compiled for it */
 };
 
 static inline void *tensor_of(const struct call *call, int number, long step) {
@@ -35,6 +36,12 @@ static inline long least(long a, long b) { return a < b ? a : b; }
 static inline long most(long a, long b) { return a > b ? a : b; }
 static inline long quotient(long a, long b) { return a / b - (a % b < 0); }
 static inline long remainder_of(long a, long b) { return a % b < 0 ? a % b + b : a % b; }
+
+static inline double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 /* Where a thread's range of a shared variable begins: chunks are never divided. */
 static inline long share(long size, long chunk, int thread, int threads) {

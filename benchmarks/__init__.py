@@ -1,0 +1,1 @@
+"""How fast phistar trains, measured against its peers: `python -m benchmarks.run`."""
