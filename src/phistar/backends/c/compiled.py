@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import math
+import mmap
 import os
 import threading
 from collections.abc import Mapping
@@ -22,6 +25,7 @@ from phistar.ir.walk import flat
 Array = np.ndarray[Any, Any]
 
 RUNTIME = Path(__file__).parent / "runtime"
+LARGE_PAGE = 2**21  # bytes
 INDICES = 16  # of a failure, as in program.h
 MOST_THREADS = 64
 
@@ -124,7 +128,7 @@ class Compiled:
         arrays = {t: self._given(t, values) for t in made.given}
         for t in made.results:
             if t not in arrays:
-                arrays[t] = np.empty(t.storage, t.dtype.numpy)
+                arrays[t] = empty(t.storage, t.dtype.numpy)
         self._call(list(arrays.values()), [0] * len(arrays), 1, seed, step)
         return {t.name: arrays[t] for t in made.results}
 
@@ -152,7 +156,7 @@ class Compiled:
     def _given(self, t: Tensor, values: Mapping[str, Array]) -> Array:
         """The array of an input: as it is, or a copy if the program writes it or gives it back."""
         if t in self._updated or t in self.program.outputs:
-            return np.array(values[t.name], t.dtype.numpy, order="C", copy=True)
+            return aligned_copy(values[t.name], t.dtype.numpy)
         return np.ascontiguousarray(values[t.name], t.dtype.numpy)
 
     def _call(
@@ -197,8 +201,30 @@ class Compiled:
         raise out_of_range(site.assign, site.load, site.axis, setting, first.value)
 
 
-def aligned(size: int) -> Array:
-    """Zeros that begin at a multiple of 64 bytes."""
-    room = np.zeros(size + 64, np.uint8)
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array that begins at a multiple of 64 bytes: vectors then cross no line of the cache."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + 64, np.uint8)
     start = -room.ctypes.data % 64
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def aligned_copy(array: Array, dtype: np.dtype[Any]) -> Array:
+    array = np.asarray(array)
+    copy = empty(array.shape, dtype)
+    copy[...] = array
+    return copy
+
+
+def aligned(size: int) -> Array:
+    """Zeros that begin at a multiple of 64 bytes; in large pages, where there are such."""
+    if size < LARGE_PAGE // 4 or not hasattr(mmap, "MADV_HUGEPAGE"):
+        room = np.zeros(size + 64, np.uint8)
+        start = -room.ctypes.data % 64
+        return room[start : start + size]
+    pages = mmap.mmap(-1, (size // LARGE_PAGE + 2) * LARGE_PAGE)
+    with contextlib.suppress(OSError):  # a wish, no need
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    room = np.frombuffer(pages, np.uint8)
+    start = -room.ctypes.data % LARGE_PAGE
     return room[start : start + size]

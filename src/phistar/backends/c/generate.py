@@ -79,12 +79,12 @@ class Generation:
         program = self.program
         nodes = prepare(program)
         self.work = sum(work(node) for node in nodes)
-        parts = Sharing(names_of(program)).divide(nodes)
         updated = dict.fromkeys(
             a.target.tensor
             for a in flat(program.statements)
             if a.target.tensor.kind is not Kind.VALUE
         )
+        parts = Sharing(names_of(program), updated=frozenset(updated)).divide(nodes)
         self.outputs = tuple(t for t in program.outputs if t not in program.inputs)
         self.names = Names()
         for t in (*program.inputs, *self.outputs):

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from phistar.backends.c.products import is_product
+from phistar.backends.c.products import best_product, is_product
 from phistar.backends.c.tree import (
     Access,
     Group,
@@ -43,6 +43,13 @@ from phistar.transform.names import Names
 CHUNKS = 32  # into which the values of a shared variable are divided, at most
 SOLO = 2000.0  # operations that are not worth sharing
 PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
+
+
+MOVED = 4  # times as large a minibatch may be as the parameter that is moved instead
+
+
+def size_of(t: Tensor) -> int:
+    return math.prod(t.storage)
 
 
 def chunk_size(size: int) -> int:
@@ -70,6 +77,25 @@ class Sharing:
 
     names: Names
     totals: set[Tensor] = field(default_factory=set)  # partial sums: these are added up at once
+
+    updated: frozenset[Tensor] = frozenset()  # parameters that the program writes
+
+    def costly(self, leaf: Leaf, var: Var) -> bool:
+        """A product shared by its minibatch would have every thread read all of a parameter whose
+        rows the threads have just written, each its own: sharing by those rows moves less.
+        """
+        product = best_product(leaf)
+        if product is None:
+            return False
+        for weights, other in ((product.a, product.b), (product.b, product.a)):
+            if weights.tensor in self.updated and other.tensor not in self.updated:
+                mine = any(
+                    isinstance(s, Affine) and s.bare is not None and leaf.bind[s.bare] is var
+                    for s in weights.subscripts
+                )
+                large = size_of(weights.tensor) * MOVED >= size_of(other.tensor)
+                return large and not mine and size_of(weights.tensor) > PARTIAL
+        return False
 
     def divide(self, nodes: list[Node]) -> list[Part]:
         """The nodes as groups, in an order that keeps what depends on what."""
@@ -193,7 +219,7 @@ class Gathering:
                 if not self.uses:
                     self.var.name = index.name
                 bound = replace(node, bind={**node.bind, index: self.var})
-                if self.agrees(bound):
+                if not self.sharing.costly(bound, self.var) and self.agrees(bound):
                     return bound
         return None if inside else self.partial(node)
 

@@ -17,6 +17,8 @@
 #define VECTOR 16
 #endif
 
+enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
+
 #define EACH_1(F) F(0)
 #define EACH_4(F) F(0) F(1) F(2) F(3)
 #define EACH_6(F) EACH_4(F) F(4) F(5)
@@ -34,12 +36,13 @@
 #define OUTER_TILES(rows, name, type, vector)                                                     \
     __attribute__((noinline, unused)) static void name##_##rows##_2(                               \
         long k, const type *A, long am, long ak, const type *B, long bk, type *C, long cm,        \
-        int fresh) {                                                                              \
+        int fresh, const type *next) {                                                            \
         typedef type number;                                                                      \
         typedef vector vec;                                                                       \
         enum { lanes = sizeof(vec) / sizeof(type) };                                              \
         EACH_##rows(ZERO2)                                                                        \
-        for (long p = 0; p < k; p++, A += ak, B += bk) {                                          \
+        for (long p = 0; p < k; p++, A += ak, B += bk, next += bk) {                              \
+            __builtin_prefetch(next);                                                             \
             vec b0 = *(const vec *)B, b1 = *(const vec *)(B + lanes);                             \
             EACH_##rows(STEP2)                                                                    \
         }                                                                                         \
@@ -47,8 +50,9 @@
     }                                                                                             \
     __attribute__((noinline, unused)) static void name##_##rows##_1(                               \
         long k, const type *A, long am, long ak, const type *B, long bk, type *C, long cm,        \
-        int fresh) {                                                                              \
+        int fresh, const type *next) {                                                            \
         typedef vector vec;                                                                       \
+        (void)next;                                                                               \
         EACH_##rows(ZERO1)                                                                        \
         for (long p = 0; p < k; p++, A += ak, B += bk) {                                          \
             vec b0 = *(const vec *)B;                                                             \
@@ -79,21 +83,25 @@
     TILES(narrow_##suffix, type, quad_##suffix)                                                   \
     TILES(single_##suffix, type, one_##suffix)                                                    \
     typedef void column_##suffix(long, const type *, long, long, const type *, long, type *,      \
-                                 long, int);                                                      \
+                                 long, int, const type *);                                        \
     /* All rows of a few columns. */                                                              \
     __attribute__((unused)) static inline void columns_##suffix(                                  \
         column_##suffix *most, column_##suffix *four, column_##suffix *one, long m, long k,       \
         const type *A, long am, long ak, const type *B, long bk, type *C, long cm, int fresh) {   \
+        /* The next columns come nearer meanwhile: a line of each row beside every tile. */       \
+        const long line = VECTOR / sizeof(type);                                                  \
+        const type *next = B + 2 * line;                                                          \
         long i = 0;                                                                               \
-        for (; i + MOST_ROWS <= m; i += MOST_ROWS)                                                \
-            most(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh);                            \
-        for (; i + 4 <= m; i += 4) four(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh);     \
-        for (; i < m; i++) one(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh);              \
+        for (; i + MOST_ROWS <= m; i += MOST_ROWS, next += line)                                  \
+            most(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);                      \
+        for (; i + 4 <= m; i += 4, next += line)                                                  \
+            four(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);                      \
+        for (; i < m; i++) one(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);        \
     }                                                                                             \
     __attribute__((unused)) static void product_outer_##suffix(                                   \
         long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, type *C, \
         long cm, int fresh) {                                                                     \
-        enum { lanes = sizeof(vec_##suffix) / sizeof(type), block = 512 };                        \
+        enum { lanes = sizeof(vec_##suffix) / sizeof(type), block = 128 };                        \
         if (k == 0 && fresh)                                                                      \
             for (long i = 0; i < m; i++)                                                          \
                 for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
@@ -142,19 +150,30 @@
     __attribute__((unused)) static void product_dot_##suffix(                                     \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         long cn, int fresh) {                                                                     \
-        for (long j = 0; j < n;) {                                                                \
-            int wide = j + 4 <= n;                                                                \
+        if (m > n) { /* the larger one is walked once, the smaller one again and again */         \
+            const type *other = A;                                                                \
+            long count = m, stride = am, jump = cm;                                               \
+            A = B, B = other, m = n, n = count, am = bn, bn = stride, cm = cn, cn = jump;         \
+        }                                                                                         \
+        long room = LEVEL1 / (k * (long)sizeof(type) + 1) - 4, step = room < 4 ? 4 : room / 4 * 4;\
+        long part = step * bn / ((m + 3) / 4 * (step / 4)) + 1;                                   \
+        for (long from = 0; from < n; from += step) { /* these stay in the nearest cache */       \
+            const type *next = B + (from + step) * bn; /* the next ones come meanwhile */         \
             for (long i = 0; i < m;) {                                                            \
-                const type *a = A + i * am, *b = B + j * bn;                                      \
-                type *c = C + i * cm + j * cn;                                                    \
                 int tall = i + 4 <= m;                                                            \
-                if (tall && wide) dot_##suffix##_4(k, a, am, b, bn, c, cm, cn, fresh);            \
-                else if (wide) dot_##suffix##_1(k, a, am, b, bn, c, cm, cn, fresh);               \
-                else if (tall) dot_##suffix##_1(k, b, bn, a, am, c, cn, cm, fresh);               \
-                else single_dot_##suffix(k, a, b, c, fresh);                                      \
+                for (long j = from; j < n && j < from + step;) {                                  \
+                    const type *a = A + i * am, *b = B + j * bn;                                  \
+                    type *c = C + i * cm + j * cn;                                                \
+                    int wide = j + 4 <= n;                                                        \
+                    if (tall && wide)                                                             \
+                        dot_##suffix##_4(k, a, am, b, bn, c, cm, cn, fresh, next, part);          \
+                    else if (wide) dot_##suffix##_1(k, a, am, b, bn, c, cm, cn, fresh, next, part);\
+                    else if (tall) dot_##suffix##_1(k, b, bn, a, am, c, cn, cm, fresh, next, part);\
+                    else single_dot_##suffix(k, a, b, c, fresh);                                  \
+                    j += wide ? 4 : 1, next += part;                                              \
+                }                                                                                 \
                 i += tall ? 4 : 1;                                                                \
             }                                                                                     \
-            j += wide ? 4 : 1;                                                                    \
         }                                                                                         \
     }
 
@@ -189,7 +208,7 @@
 #define DOT_TILE(rows, type, suffix)                                                              \
     __attribute__((noinline, unused)) static void dot_##suffix##_##rows(                          \
         long k, const type *A, long am, const type *B, long bn, type *C, long cm, long cn,        \
-        int fresh) {                                                                              \
+        int fresh, const type *next, long part) {                                                 \
         typedef vec_##suffix vec;                                                                 \
         enum { lanes = sizeof(vec) / sizeof(type), sums = 4 * rows };                             \
         enum { room = sums > lanes ? sums : lanes };                                              \
@@ -197,6 +216,7 @@
         type rest[sums] = {0}, out[room];                                                         \
         long p = 0;                                                                               \
         for (; p + lanes <= k; p += lanes) {                                                      \
+            __builtin_prefetch(next + (p < part ? p : 0));                                        \
             vec b0 = *(const vec *)(B + p), b1 = *(const vec *)(B + bn + p);                      \
             vec b2 = *(const vec *)(B + 2 * bn + p), b3 = *(const vec *)(B + 3 * bn + p);         \
             EACH_##rows(DOT_ROW)                                                                  \
