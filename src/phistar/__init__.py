@@ -121,6 +121,8 @@ if TYPE_CHECKING:
     from phistar import zoo as zoo
     from phistar.ir.check import check as check
     from phistar.ir.parser import parse as parse
+    from phistar.optim.adam import Adam as Adam
+    from phistar.optim.adam import AdamW as AdamW
     from phistar.optim.sgd import SGD as SGD
     from phistar.training.algorithm import compile as compile
     from phistar.training.evaluating import evaluate as evaluate
@@ -136,6 +138,8 @@ __version__ = "0.1.0"
 # fmt: off
 LATER: dict[str, str] = {
     "data": "", "optim": "", "zoo": "",
+    "Adam":     "phistar.optim.adam",
+    "AdamW":    "phistar.optim.adam",
     "SGD":      "phistar.optim.sgd",
     "compile":  "phistar.training.algorithm",
     "fit":      "phistar.training.fitting",

@@ -28,7 +28,26 @@ class Optimizer(Protocol):
 
 def positive(what: str, number: Any) -> float:
     """number, if it is finite and greater than 0; else UsageError."""
+    return positive_or(what, number, "a positive number")
+
+
+def positive_or(what: str, number: Any, wanted: str) -> float:
     plain = isinstance(number, int | float) and not isinstance(number, bool)
     if not plain or not math.isfinite(number) or number <= 0:
-        raise UsageError(f"{what} must be a positive number, not {number!r}")
+        raise UsageError(f"{what} must be {wanted}, not {number!r}")
     return float(number)
+
+
+def not_negative(what: str, number: Any) -> float:
+    """number, if it is finite and at least 0; else UsageError."""
+    if number == 0 and not isinstance(number, bool):
+        return 0.0
+    return positive_or(what, number, "a number from 0 on")
+
+
+def fraction(what: str, number: Any) -> float:
+    """number, if it is at least 0 and less than 1; else UsageError."""
+    found = not_negative(what, number)
+    if found >= 1:
+        raise UsageError(f"{what} must be from 0 to below 1, not {number!r}")
+    return found
