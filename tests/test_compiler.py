@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from phistar.compiler import LOWERING, compile, default_backend, differentiate, lower, run_passes
-from phistar.errors import BackendError
+from phistar import compiler
+from phistar.backends.c import toolchain
+from phistar.compiler import (
+    LOWERING,
+    compile,
+    default_backend,
+    differentiate,
+    eager_backend,
+    lower,
+    run_passes,
+)
+from phistar.errors import BackendError, BackendWarning
 from phistar.ir.build import load
 from transform.cases import define, f, given, program, run, tensor
 from transform.models import MODELS
@@ -33,9 +43,21 @@ def test_lower_twice_is_lower_once():
 
 def test_the_default_backend(monkeypatch):
     monkeypatch.delenv("PHISTAR_BACKEND", raising=False)
-    assert default_backend() == "numpy"
+    monkeypatch.setattr(toolchain, "find_compiler", lambda: toolchain.Compiler(("cc",), "cc 1"))
+    assert default_backend() == "c"
+    assert eager_backend() == "numpy"
     monkeypatch.setenv("PHISTAR_BACKEND", "reference")
-    assert default_backend() == "reference"
+    assert default_backend() == eager_backend() == "reference"
+
+
+def test_without_a_compiler_numpy_runs_and_says_so_once(monkeypatch):
+    monkeypatch.delenv("PHISTAR_BACKEND", raising=False)
+    monkeypatch.setattr(toolchain, "find_compiler", lambda: None)
+    compiler.say_without_compiler.cache_clear()
+    with pytest.warns(BackendWarning, match="there is no C compiler.*pip install ziglang") as said:
+        assert default_backend() == "numpy"
+        assert default_backend() == "numpy"
+    assert len(said) == 1
 
 
 def test_an_unknown_backend():

@@ -127,6 +127,7 @@ if TYPE_CHECKING:
     from phistar.training.algorithm import compile as compile
     from phistar.training.evaluating import evaluate as evaluate
     from phistar.training.evaluating import predict as predict
+    from phistar.training.exporting import export_c as export_c
     from phistar.training.fitting import fit as fit
     from phistar.training.history import History as History
     from phistar.training.saving import load as load
@@ -145,6 +146,7 @@ LATER: dict[str, str] = {
     "fit":      "phistar.training.fitting",
     "evaluate": "phistar.training.evaluating",
     "predict":  "phistar.training.evaluating",
+    "export_c": "phistar.training.exporting",
     "History":  "phistar.training.history",
     "save":     "phistar.training.saving",
     "load":     "phistar.training.saving",

@@ -181,7 +181,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     ("argv", "message"),
     [
         (["tran"], "there is no command 'tran': did you mean train?"),
-        (["fly"], "there is no command 'fly': there is train, eval, predict, show, info"),
+        (["fly"], "there is no command 'fly': there is train, eval, predict, show, time, info"),
         (["train"], "the following arguments are required: RECIPE (see phistar train --help)"),
         (["train", "mnist-mpl"], "there is no recipe 'mnist-mpl': did you mean mnist-mlp?"),
         (["train", "zzz"], "there is no recipe 'zzz': there is mnist-mlp"),

@@ -16,19 +16,38 @@ rng = np.random.default_rng(5)
 X, T, START = rng.normal(size=(12, 4)), rng.normal(size=(12, 3)), rng.normal(size=(3, 4))
 STEPS = 20
 
-# fmt: off
+MOMENTUM = {"lr": 0.1, "momentum": 0.9}
 ROWS = {  # phistar's, and PyTorch's name and arguments
-    "SGD":            (ph.SGD(0.1),                               "SGD",   {"lr": 0.1}),
-    "SGD momentum":   (ph.SGD(0.1, momentum=0.9),                 "SGD",   {"lr": 0.1, "momentum": 0.9}),
-    "SGD nesterov":   (ph.SGD(0.1, momentum=0.9, nesterov=True),  "SGD",   {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
-    "SGD decay":      (ph.SGD(0.1, momentum=0.5, weight_decay=0.1), "SGD", {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.1}),
-    "Adam":           (ph.Adam(0.1),                              "Adam",  {"lr": 0.1}),
-    "Adam betas":     (ph.Adam(0.05, 0.8, 0.95, 1e-6),            "Adam",  {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-6}),
-    "Adam decay":     (ph.Adam(0.1, weight_decay=0.1),            "Adam",  {"lr": 0.1, "weight_decay": 0.1}),
-    "AdamW":          (ph.AdamW(0.1),                             "AdamW", {"lr": 0.1}),
-    "AdamW decay":    (ph.AdamW(0.1, weight_decay=0.3),           "AdamW", {"lr": 0.1, "weight_decay": 0.3}),
-}  # noqa: E501
-# fmt: on
+    "SGD": (ph.SGD(0.1), "SGD", {"lr": 0.1}),
+    "SGD momentum": (ph.SGD(0.1, momentum=0.9), "SGD", MOMENTUM),
+    "SGD nesterov": (
+        ph.SGD(0.1, momentum=0.9, nesterov=True),
+        "SGD",
+        {**MOMENTUM, "nesterov": True},
+    ),
+    "SGD decay": (
+        ph.SGD(0.1, momentum=0.9, weight_decay=0.1),
+        "SGD",
+        {**MOMENTUM, "weight_decay": 0.1},
+    ),
+    "Adam": (ph.Adam(0.1), "Adam", {"lr": 0.1}),
+    "Adam betas": (
+        ph.Adam(0.05, 0.8, 0.95, 1e-6),
+        "Adam",
+        {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-6},
+    ),
+    "Adam decay": (
+        ph.Adam(0.1, weight_decay=0.1),
+        "Adam",
+        {"lr": 0.1, "weight_decay": 0.1},
+    ),
+    "AdamW": (ph.AdamW(0.1), "AdamW", {"lr": 0.1}),
+    "AdamW decay": (
+        ph.AdamW(0.1, weight_decay=0.3),
+        "AdamW",
+        {"lr": 0.1, "weight_decay": 0.3},
+    ),
+}
 
 
 class Linear(ph.Model):
@@ -78,9 +97,18 @@ def test_every_optimizer_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ph.SGD(0.1, momentum=1.0), "the momentum of SGD must be from 0 to below 1, not 1.0"),
-        (lambda: ph.SGD(0.1, momentum=-1), "the momentum of SGD must be a number from 0 on, not -1"),
-        (lambda: ph.SGD(0.1, weight_decay="a"), "the weight decay of SGD must be a number from 0 on"),
+        (
+            lambda: ph.SGD(0.1, momentum=1.0),
+            "the momentum of SGD must be from 0 to below 1, not 1.0",
+        ),
+        (
+            lambda: ph.SGD(0.1, momentum=-1),
+            "the momentum of SGD must be a number from 0 on, not -1",
+        ),
+        (
+            lambda: ph.SGD(0.1, weight_decay="a"),
+            "the weight decay of SGD must be a number from 0 on",
+        ),
         (lambda: ph.SGD(0.1, nesterov=True), "nesterov=True wants a momentum"),
         (lambda: ph.Adam(0), "the rate of Adam must be a positive number, not 0"),
         (lambda: ph.AdamW(0.1, beta1=1.5), "beta1 of AdamW must be from 0 to below 1, not 1.5"),

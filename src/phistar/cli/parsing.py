@@ -34,12 +34,17 @@ examples:
   phistar eval mnist-mlp                    the newest run of that recipe under runs/
   phistar eval mnist-mlp --weights model.safetensors
 """
+TIME_EXAMPLES = """examples:
+  phistar time mnist-mlp                    where a step's time goes, on the c backend
+  phistar time mnist-mlp --batch-size 32
+"""
 SHOW_EXAMPLES = """\
 examples:
   phistar show mnist-mlp                    the forward program: the loss, statement by statement
   phistar show mnist-mlp --backward         and the backward program
   phistar show mnist-mlp --algorithm        the epoch loop, the minibatch, every update
   phistar show mnist-mlp --latex            for a paper
+  phistar show mnist-mlp --c                the C that runs
 """
 
 
@@ -97,6 +102,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         ),
         "predict": prediction(under),
         "show": show(under),
+        "time": timing(under),
         "info": info(under),
     }
     return parser, commands
@@ -157,7 +163,17 @@ def show(under: Any) -> Parser:
     made.add_argument("--backward", action="store_true", help="the backward program too")
     made.add_argument("--algorithm", action="store_true", help="the whole training algorithm")
     made.add_argument("--latex", action="store_true", help="as LaTeX")
+    made.add_argument("--c", action="store_true", help="the C that a step of training becomes")
     made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
+    return made
+
+
+def timing(under: Any) -> Parser:
+    summary = "time each equation of a step of training: forward, backward, update"
+    made = command(under, "time", summary, TIME_EXAMPLES, "timing:run")
+    made.add_argument("recipe", metavar="RECIPE", help=recipes())
+    made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
+    made.add_argument("--steps", type=whole(1), default=200, help="how many steps are timed")
     return made
 
 

@@ -10,14 +10,18 @@ from phistar.ir.printer import print_statements
 from phistar.ir.program import Kind, Program
 from phistar.language.traced import Program as Traced
 from phistar.language.traced import trace
-from phistar.training.algorithm import compile
+from phistar.training.algorithm import Algorithm, compile
 
 
 def run(args: argparse.Namespace) -> None:
     chosen = recipe(args.recipe)
     size = chosen.batch_size if args.batch_size is None else args.batch_size
-    if args.algorithm and args.latex:
-        raise UsageError("--algorithm is shown as text: leave out --latex")
+    if (args.algorithm or args.c) and args.latex:
+        shown = "--algorithm" if args.algorithm else "--c"
+        raise UsageError(f"{shown} is shown as text: leave out --latex")
+    if args.c:
+        print(c_source(chosen, size))
+        return
     if args.algorithm:
         print(algorithm(chosen, size))
         return
@@ -49,14 +53,19 @@ def printed(program: Program, as_latex: bool) -> str:
     return latex_program(program)
 
 
-def algorithm(chosen: Recipe, size: int) -> str:
+def algorithm(chosen: Recipe, size: int) -> Algorithm:
     """The whole training algorithm, for the recipe's own settings."""
-    return str(
-        compile(
-            chosen.loss,
-            chosen.model(),
-            optimizer=chosen.optimizer(chosen.rate),
-            batch=chosen.example(size).spec(size),
-            epochs=chosen.epochs,
-        )
+    return compile(
+        chosen.loss,
+        chosen.model(),
+        optimizer=chosen.optimizer(chosen.rate),
+        batch=chosen.example(size).spec(size),
+        epochs=chosen.epochs,
     )
+
+
+def c_source(chosen: Recipe, size: int) -> str:
+    """One step of training as C; no compiler is needed to look at it."""
+    from phistar.backends.c.generate import generate
+
+    return generate(compiler.lower(algorithm(chosen, size).step)).source

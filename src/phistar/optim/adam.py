@@ -10,10 +10,10 @@ from typing import Any
 
 from phistar.language.functions import cast, sqrt
 from phistar.language.tensors import Parameter, Tensor, state, tensors
-from phistar.optim.optimizer import fraction, not_negative, positive
+from phistar.optim.optimizer import fraction, not_negative, positive, shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam:
     """Adam (Kingma and Ba, 2015, algorithm 1). weight_decay: times the parameter is added to the
     gradient. Raises UsageError for numbers outside their ranges.
@@ -36,6 +36,9 @@ class Adam:
         }
         for field_name, number in checked.items():
             object.__setattr__(self, field_name, number)
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def states(self, parameter: Parameter) -> Mapping[str, Parameter]:
         """The two moving means, zero at first."""
@@ -65,7 +68,7 @@ class Adam:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2): before the step
     the parameter shrinks by rate * weight_decay of itself.

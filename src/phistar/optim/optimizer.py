@@ -10,6 +10,7 @@ parameter. The step t, an integer without axes, is 0 at the first update.
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Protocol
 
 from phistar.errors import UsageError
@@ -51,3 +52,13 @@ def fraction(what: str, number: Any) -> float:
     if found >= 1:
         raise UsageError(f"{what} must be from 0 to below 1, not {number!r}")
     return found
+
+
+def shown(optimizer: Any) -> str:
+    """An optimizer as it was written: SGD(rate=0.1), without what was left as it is."""
+    said = [
+        f"{f.name}={getattr(optimizer, f.name)!r}"
+        for n, f in enumerate(fields(optimizer))
+        if n == 0 or getattr(optimizer, f.name) != f.default
+    ]
+    return f"{type(optimizer).__name__}({', '.join(said)})"

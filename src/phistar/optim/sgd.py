@@ -9,10 +9,10 @@ from typing import Any
 
 from phistar.errors import UsageError
 from phistar.language.tensors import Parameter, Tensor, state
-from phistar.optim.optimizer import fraction, not_negative, positive
+from phistar.optim.optimizer import fraction, not_negative, positive, shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD:
     """Stochastic gradient descent with a constant rate (Robbins and Monro, 1951).
 
@@ -35,6 +35,9 @@ class SGD:
             raise UsageError(
                 "nesterov=True wants a momentum: SGD(0.1, momentum=0.9, nesterov=True)"
             )
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def states(self, parameter: Parameter) -> Mapping[str, Parameter]:
         """The moving sum of gradients, if there is momentum."""

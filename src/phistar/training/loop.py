@@ -50,11 +50,14 @@ def loopable(data: Column) -> bool:
 class Loop:
     """One step, compiled with the gathering of its minibatch."""
 
-    def __init__(self, step: Step, columns: Mapping[str, Any], backend: str | None) -> None:
+    def __init__(
+        self, step: Step, columns: Mapping[str, Any], backend: str | None, build: bool = True
+    ) -> None:
         self.step = step
         self.data: dict[str, tuple[str, str]] = {}  # column: the inputs of its data and its rows
         self.program = self.gathering(columns)
-        self.compiled = compiler.compile(self.program, backend)
+        if build:
+            self.compiled = compiler.compile(self.program, backend)
 
     def gathering(self, columns: Mapping[str, Any]) -> Program:
         """The step's program, its columns read from whole data sets."""

@@ -54,7 +54,8 @@ class Generated:
     arena: int  # bytes
     sites: tuple[Site, ...]
     parallel: bool
-    nests: tuple[tuple[Assign, ...], ...] = ()  # what `call.times` is about
+    nests: tuple[tuple[Assign, ...], ...]  # what `call.times` is about
+    identifiers: dict[Tensor, str]  # of what comes in and goes out
 
 
 def generate(program: Program, timed: bool = False) -> Generated:
@@ -98,7 +99,14 @@ class Generation:
         source = self.source(body, offsets)
         parallel = self.work > ALONE
         return Generated(
-            source, program.inputs, results, arena, tuple(self.sites), parallel, tuple(self.nests)
+            source,
+            program.inputs,
+            results,
+            arena,
+            tuple(self.sites),
+            parallel,
+            tuple(self.nests),
+            {t: self.names(t, t.name) for t in (*program.inputs, *results)},
         )
 
     def order(self, parts: list[Part]) -> None:

@@ -64,7 +64,7 @@ def identifier(name: str) -> str:
     """A C identifier that looks like the name."""
     letters = "".join(spelled(letter) for letter in unicodedata.normalize("NFC", name))
     letters = letters[:LENGTH].rstrip("_") or "x"
-    if letters[0].isdigit():
+    if not letters[0].isalpha():
         letters = f"n{letters}"
     return f"{letters}_" if letters in TAKEN or RESERVED.match(letters) else letters
 

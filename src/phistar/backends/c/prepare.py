@@ -156,7 +156,7 @@ def defines(a: Assign) -> bool:
     t = a.target.tensor
     at = [s.bare if isinstance(s, Affine) else None for s in a.target.subscripts]
     whole = [i is not None and i.size == n for i, n in zip(at, t.storage, strict=True)]
-    if a.op in (Op.ARGMAX, Op.ARGMIN) or (a.op is Op.SET and a.condition is not None):
+    if a.op in (Op.ARGMAX, Op.ARGMIN) or (a.condition is not None and not a.over):
         return False
     return all(whole) and len(set(at)) == len(at) and not (a.op is Op.SET and a.over)
 

@@ -9,6 +9,10 @@
 #ifndef PHISTAR_PRODUCTS_H
 #define PHISTAR_PRODUCTS_H
 
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC diagnostic ignored "-Waggressive-loop-optimizations" /* the ends of long loops */
+#endif
+
 #if defined __AVX512F__
 #define VECTOR 64 /* bytes */
 #elif defined __AVX__
