@@ -91,7 +91,7 @@ def run(
 def store_updates(results: Mapping[str, Array], assembled: Assembled) -> None:
     """Give parameters and states the values a program returned for them."""
     for name, definition in assembled.inputs.items():
-        if definition.owner.kind in (Kind.PARAMETER, Kind.STATE) and name in results:
+        if name in results and definition.owner.kind in (Kind.PARAMETER, Kind.STATE):
             definition.owner.data = np.asarray(results[name])
             definition.owner.version += 1
 

@@ -11,6 +11,12 @@ from phistar.language import initial
 from phistar.language.tensors import Parameter, Tensor
 
 
+class Changes:
+    """How often any model got an attribute: what was found out about models before may be old."""
+
+    count = 0
+
+
 class Model:
     """Base of a user's models: `self.W = ph.param(...)` in `__init__`, equations in `__call__`.
 
@@ -21,6 +27,7 @@ class Model:
     training: bool = True
 
     def __setattr__(self, name: str, value: Any) -> None:
+        Changes.count += 1
         if name == "training":
             for model in submodels(self):
                 object.__setattr__(model, "training", bool(value))

@@ -110,8 +110,19 @@ def execute(traced: Program, compiled: Any, values: Mapping[str, Array], step: i
         name: values[name] if name in values else given_value(definition.owner)
         for name, definition in traced.assembled.inputs.items()
     }
-    results = compiled(given, seed=current_seed(), step=step)
+    return finish(traced, compiled(given, seed=current_seed(), step=step))
+
+
+def finish(traced: Program, results: Mapping[str, Array]) -> Any:
+    """What the function returns; parameters and states get their new values."""
     store_updates(results, traced.assembled)
+    return returned(traced, results)
+
+
+def returned(traced: Program, results: Mapping[str, Array]) -> Any:
+    """What the function returns, with arrays in place of tensors."""
+    if isinstance(traced.results, ir.Tensor) and not traced.results.halo:
+        return results[traced.results.name]
     return rebuild(traced.results, lambda t: without_halo(results[t.name], t))
 
 

@@ -37,7 +37,7 @@ from phistar.transform.names import names_of
 
 ALIGNMENT = 64  # bytes
 HEADERS = ("program.h", "mathematics.h", "philox.h", "products.h")
-ALONE = 100_000.0  # operations that one thread does before others could have begun
+ALONE = 200_000.0  # operations that one thread does before others could have begun
 
 
 @dataclass
