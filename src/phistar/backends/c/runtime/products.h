@@ -21,6 +21,7 @@
 #define VECTOR 16
 #endif
 
+enum { DEPTH = 512 }; /* products that are summed before the result is touched again */
 enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
 
 #define EACH_1(F) F(0)
@@ -151,7 +152,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
     }                                                                                             \
     DOT_TILE(4, type, suffix)                                                                     \
     DOT_TILE(1, type, suffix)                                                                     \
-    __attribute__((unused)) static void product_dot_##suffix(                                     \
+    static void product_dot_block_##suffix(                                                       \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         long cn, int fresh) {                                                                     \
         if (m > n) { /* the larger one is walked once, the smaller one again and again */         \
@@ -163,22 +164,41 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         long part = step * bn / ((m + 3) / 4 * (step / 4)) + 1;                                   \
         for (long from = 0; from < n; from += step) { /* these stay in the nearest cache */       \
             const type *next = B + (from + step) * bn; /* the next ones come meanwhile */         \
+            type kept[LEVEL1 / sizeof(type)] __attribute__((aligned(64)));                        \
+            const type *here = B + from * bn;                                                     \
+            long hn = bn;                                                                         \
+            if (bn * sizeof(type) % 1024 == 0 && step * k * (long)sizeof(type) <= LEVEL1) {       \
+                for (long j = 0; j < step && from + j < n; j++) /* else all in the same few lines */\
+                    memcpy(kept + j * k, here + j * bn, k * sizeof(type));                        \
+                here = kept, hn = k;                                                              \
+            }                                                                                     \
             for (long i = 0; i < m;) {                                                            \
                 int tall = i + 4 <= m;                                                            \
                 for (long j = from; j < n && j < from + step;) {                                  \
-                    const type *a = A + i * am, *b = B + j * bn;                                  \
+                    const type *a = A + i * am, *b = here + (j - from) * hn;                      \
                     type *c = C + i * cm + j * cn;                                                \
                     int wide = j + 4 <= n;                                                        \
                     if (tall && wide)                                                             \
-                        dot_##suffix##_4(k, a, am, b, bn, c, cm, cn, fresh, next, part);          \
-                    else if (wide) dot_##suffix##_1(k, a, am, b, bn, c, cm, cn, fresh, next, part);\
-                    else if (tall) dot_##suffix##_1(k, b, bn, a, am, c, cn, cm, fresh, next, part);\
+                        dot_##suffix##_4(k, a, am, b, hn, c, cm, cn, fresh, next, part);          \
+                    else if (wide) dot_##suffix##_1(k, a, am, b, hn, c, cm, cn, fresh, next, part);\
+                    else if (tall) dot_##suffix##_1(k, b, hn, a, am, c, cn, cm, fresh, next, part);\
                     else single_dot_##suffix(k, a, b, c, fresh);                                  \
                     j += wide ? 4 : 1, next += part;                                              \
                 }                                                                                 \
                 i += tall ? 4 : 1;                                                                \
             }                                                                                     \
         }                                                                                         \
+    } \
+    __attribute__((unused)) static void product_dot_##suffix(                                     \
+        long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
+        long cn, int fresh) {                                                                     \
+        int folds = bn * sizeof(type) % 1024 == 0; /* rows that share the lines of a cache */     \
+        long block = k > (folds ? DEPTH : 3 * DEPTH) ? DEPTH : k, p = 0;                          \
+        do {                                                                                      \
+            long depth = k - p < block ? k - p : block;                                           \
+            product_dot_block_##suffix(m, n, depth, A + p, am, B + p, bn, C, cm, cn, fresh);      \
+            fresh = 0, p += block;                                                                \
+        } while (p < k);                                                                          \
     }
 
 /* The sums of many vectors at once, as `total` makes them: out[i] is the sum of in[i]. */
