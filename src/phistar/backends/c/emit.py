@@ -5,6 +5,7 @@ node ::= for (...) { node* } | lvalue = value;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from phistar.backends.c.spelling import (
     stored,
     strong,
 )
-from phistar.backends.c.tree import Leaf, Loop, Node, Product, Var, leaves
+from phistar.backends.c.tree import Leaf, Loop, Node, Product, Var, Window, leaves
 from phistar.ir.build import settled
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
@@ -86,6 +87,7 @@ class Function:
     accumulators: dict[Leaf, Accumulator] = field(default_factory=dict)
     gathers: dict[tuple[Leaf, int, int], str] = field(default_factory=dict)  # leaf, load, axis
     counter: int = 0
+    tables: list[str] = field(default_factory=list)  # of places, made where the function begins
 
     def add(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
@@ -106,6 +108,8 @@ class Function:
                 self.loop(node, path)
             elif isinstance(node, Product):
                 self.product(node)
+            elif isinstance(node, Window):
+                self.window(node)
             else:
                 self.leaf(node)
 
@@ -225,17 +229,22 @@ class Function:
     def product(self, product: Product) -> None:
         """A call of the run time's product, for the thread's range of rows or columns."""
         leaf = product.leaf
-        ends: dict[Index, tuple[str, str]] = {}
-        for side in (product.rows, product.columns, product.sum):
-            if leaf.bind[side.index] is self.shared:
-                ends[side.index] = "lo", "hi - lo"
+        sides = (product.rows, product.columns, product.sum)
+        counts = []
+        for side in sides:
+            for index in side.all:
+                self.scope[leaf.bind[index]] = "0"
+            if leaf.bind[side.index] is self.shared:  # the outermost: it moves past all inside it
+                self.scope[leaf.bind[side.index]] = "lo"
+                inside = side.size // side.index.size
+                counts.append("hi - lo" if inside == 1 else f"(hi - lo) * {inside}")
             else:
-                ends[side.index] = "0", str(side.size)
-            self.scope[leaf.bind[side.index]] = ends[side.index][0]
-        (m, n, k) = (ends[s.index][1] for s in (product.rows, product.columns, product.sum))
+                counts.append(str(side.size))
+        m, n, k = counts
         a, b, c = (self.element(e, leaf) for e in (product.a, product.b, leaf.assign.target))
-        for side in (product.rows, product.columns, product.sum):
-            del self.scope[leaf.bind[side.index]]
+        for side in sides:
+            for index in side.all:
+                del self.scope[leaf.bind[index]]
         rows, columns, depth = product.rows, product.columns, product.sum
         name = f"product_{product.kind}_{leaf.assign.target.dtype.value}"
         fresh = "1" if leaf.define else "0"
@@ -244,6 +253,54 @@ class Function:
         else:
             steps = f"&{a}, {rows.a}, &{b}, {columns.b}, &{c}, {rows.c}, {columns.c}"
         self.add(f"{name}({m}, {n}, {k}, {steps}, {fresh});")
+
+    def window(self, window: Window) -> None:
+        """A call of the run time's window, for the thread's range of rows."""
+        leaf, rows, width, height = window.leaf, window.rows, window.width, window.height
+        dtype = leaf.assign.target.dtype.value
+        begin, count = "0", str(rows.size)
+        if leaf.bind[rows.index] is self.shared:
+            begin, count = "lo", "hi - lo"
+        inside = [width, *window.sums, *window.columns, *([height] if height else [])]
+        for side in inside:
+            self.scope[leaf.bind[side.index]] = "0"
+        self.scope[leaf.bind[rows.index]] = begin
+        a, b, c = (self.element(e, leaf) for e in (window.a, window.b, leaf.assign.target))
+        for side in (*inside, rows):
+            del self.scope[leaf.bind[side.index]]
+        at, k = self.table([(s.size, s.a) for s in window.sums])
+        bt, _ = self.table([(s.size, s.b) for s in window.sums])
+        fresh = "1" if leaf.define else "0"
+        if window.kind == "window":
+            tall, by, cy = (height.size, height.b, height.c) if height else (1, 0, 0)
+            self.add(
+                f"window_{dtype}({count}, {tall}, {width.size}, {k}, &{a}, {rows.a}, {at}, "
+                f"&{b}, {by}, {bt}, &{c}, {rows.c}, {cy}, {fresh});"
+            )
+        else:
+            bq, n = self.table([(s.size, s.b) for s in window.columns])
+            cq, _ = self.table([(s.size, s.c) for s in window.columns])
+            self.add(
+                f"window_dot_{dtype}({count}, {n}, {k}, {width.size}, &{a}, {rows.a}, {at}, "
+                f"&{b}, {bq}, {bt}, &{c}, {rows.c}, {cq}, {fresh});"
+            )
+
+    def table(self, sides: list[tuple[int, int]]) -> tuple[str, int]:
+        """A table of the places that the indices give together, made where the function begins."""
+        size = math.prod(n for n, _ in sides)
+        self.counter += 1
+        name = f"place{self.counter}"
+        made = [f"    long {name}[{size}];"]
+        loops = "".join(
+            f"for (long i{n} = 0; i{n} < {count}; i{n}++) " for n, (count, _) in enumerate(sides)
+        )
+        offset = " + ".join(f"i{n} * {step}" for n, (_, step) in enumerate(sides)) or "0"
+        position = "0"
+        for n, (count, _) in enumerate(sides):
+            position = f"({position}) * {count} + i{n}" if n else f"i{n}"
+        made.append(f"    {loops}{name}[{position}] = {offset};")
+        self.tables += made
+        return name, size
 
     # Sums in registers ----------------------------------------------------------------------------
 
@@ -507,7 +564,7 @@ def find(leaf: Leaf, loop: Loop, path: list[Loop]) -> bool:
     """The loops from this one down to the leaf."""
     path.append(loop)
     for node in loop.body:
-        inner = node.leaf if isinstance(node, Product) else node
+        inner = node.leaf if isinstance(node, Product | Window) else node
         if inner is leaf or (isinstance(node, Loop) and find(leaf, node, path)):
             return True
     path.pop()

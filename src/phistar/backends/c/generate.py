@@ -36,7 +36,7 @@ from phistar.ir.walk import flat
 from phistar.transform.names import names_of
 
 ALIGNMENT = 64  # bytes
-HEADERS = ("program.h", "mathematics.h", "philox.h", "products.h")
+HEADERS = ("program.h", "mathematics.h", "philox.h", "products.h", "windows.h")
 ALONE = 200_000.0  # operations that one thread does before others could have begun
 
 
@@ -180,7 +180,7 @@ class Generation:
             for t in f.used
             for field in [self.names(t, t.name)]
         ]
-        self.functions.append("\n".join([head, *pointers, *f.lines, "}"]))
+        self.functions.append("\n".join([head, *pointers, *f.tables, *f.lines, "}"]))
         return name
 
     # Memory ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from phistar.backends.c.prepare import initial
-from phistar.backends.c.tree import Access, Leaf, Loop, Node, Product, Var, accesses, leaves
+from phistar.backends.c.tree import Access, Leaf, Loop, Node, Product, Var, Window, accesses, leaves
 from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Assign, Const, Expr, Index, Kind, Load, Tensor
 from phistar.ir.walk import affine_indices, free_indices
@@ -155,7 +155,9 @@ def fusible(one: Loop, two: Loop, shared: Var | None) -> bool:
     if one.scan or two.scan or one.var.size != two.var.size:
         return False
     innermost = [all(isinstance(node, Leaf) for node in loop.body) for loop in (one, two)]
-    products = [any(isinstance(node, Product) for node in loop.body) for loop in (one, two)]
+    products = [
+        any(isinstance(node, Product | Window) for node in loop.body) for loop in (one, two)
+    ]
     if any(products):
         return False
     if all(innermost) and len(one.body) + len(two.body) > MANY:
@@ -282,7 +284,7 @@ class Localising:
 def multiplied(nodes: Iterable[Node]) -> Iterator[Tensor]:
     """The tensors that products read and write."""
     for node in nodes:
-        if isinstance(node, Product):
+        if isinstance(node, Product | Window):
             yield from (access.tensor for access in accesses(node.leaf))
         elif isinstance(node, Loop):
             yield from multiplied(node.body)

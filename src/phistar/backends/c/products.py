@@ -12,31 +12,44 @@ left, an index in all three among them, becomes a loop around the product.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from phistar.backends.c.nests import first_values, stride, wrapped
-from phistar.backends.c.tree import Leaf, Loop, Node, Product, Side, Var
+from phistar.backends.c.tree import Leaf, Loop, Node, Product, Side, Var, Window
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
 from phistar.ir.primitives import Primitive as P
 from phistar.ir.program import Affine, Apply, Index, Load
 
+SHORT = 4  # numbers side by side that are worth a vector
+TABLE = 16384  # places of sums or columns that a table may hold
+WIDE = 32  # turns of a loop that are worth setting up registers for
 LEAST = 2048  # multiplications that are worth a call
 
 
 def is_product(leaf: Leaf) -> bool:
     """The leaf becomes a product."""
-    return best_product(leaf) is not None
+    return best_product(leaf) is not None or best_window(leaf) is not None
 
 
 def product_nest(leaf: Leaf, shared: Var | None) -> list[Node] | None:
     """The leaf as a product inside loops, or None if it is none."""
-    best = best_product(leaf)
+    best = best_product(leaf, shared)
+    window = best_window(leaf)
+    if window is not None and (best is None or slow(best)):
+        return window_in_loops(leaf, window, shared)
     return None if best is None else in_loops(leaf, best, shared)
 
 
-def best_product(leaf: Leaf) -> Product | None:
+def slow(product: Product) -> bool:
+    """Its sums are short, or its columns few: a window's are longer."""
+    short = product.sum.size < WIDE and len(product.leaf.assign.over) > 1
+    return short or (product.kind == "outer" and product.columns.size < WIDE)
+
+
+def best_product(leaf: Leaf, shared: Var | None = None) -> Product | None:
     """The fastest way to see the leaf as a product."""
     found = factors(leaf)
     if found is None:
@@ -44,7 +57,7 @@ def best_product(leaf: Leaf) -> Product | None:
     a, b = found
     best = None
     for left, right in ((a, b), (b, a)):
-        for made in choices(leaf, left, right):
+        for made in choices(leaf, left, right, shared):
             if best is None or value(made) > value(best):
                 best = made
     if best is None or best.rows.size * best.columns.size * best.sum.size < LEAST:
@@ -86,36 +99,38 @@ def step(load: Load, index: Index) -> int:
     return found
 
 
-def sides(leaf: Leaf, load: Load) -> dict[Index, int]:
-    return {i: step(load, i) for i in leaf.indices}
-
-
-def choices(leaf: Leaf, a: Load, b: Load) -> Iterator[Product]:
+def choices(leaf: Leaf, a: Load, b: Load, shared: Var | None) -> Iterator[Product]:
     """Every way to see the leaf as a product of a, whose rows they are, and b."""
-    c = leaf.assign.target
-    in_a, in_b, in_c = sides(leaf, a), sides(leaf, b), sides(leaf, c)
-    over = set(leaf.assign.over)
-    rows = [i for i in leaf.indices if i not in over and in_a[i] and in_c[i] and not in_b[i]]
-    columns = [i for i in leaf.indices if i not in over and in_b[i] and in_c[i] and not in_a[i]]
-    sums = [i for i in leaf.indices if i in over and in_a[i] and in_b[i] and not in_c[i]]
-    for i in rows:
-        for j in columns:
-            for p in sums:
-                kind = None
-                if in_b[j] == 1 and in_c[j] == 1:
-                    kind = "outer"
-                elif in_a[p] == 1 and in_b[p] == 1:
-                    kind = "dot"
-                if kind is not None:
-                    yield Product(
-                        leaf,
-                        kind,
-                        a,
-                        b,
-                        Side(i, leaf.bind[i].size, in_a[i], in_b[i], in_c[i]),
-                        Side(j, leaf.bind[j].size, in_a[j], in_b[j], in_c[j]),
-                        Side(p, leaf.bind[p].size, in_a[p], in_b[p], in_c[p]),
-                    )
+    found = Sorted(leaf, a, b)
+    cut = frozenset(i for i, var in leaf.bind.items() if var is shared)
+    for i in together(found.rows, cut):
+        for j in together(found.columns, cut):
+            for p in together([s for s in found.sums if s.a and s.b and not s.c], cut):
+                if j.b == 1 and j.c == 1:
+                    yield Product(leaf, "outer", a, b, i, j, p)
+                elif p.a == 1 and p.b == 1:
+                    yield Product(leaf, "dot", a, b, i, j, p)
+
+
+def together(sides: list[Side], cut: frozenset[Index]) -> list[Side]:
+    """Indices that go through memory as one, such as the axes of a flattened tensor, as one; those
+    of which a thread has a part only are at most the outermost.
+    """
+    merged: list[Side] = []
+    for s in sorted(sides, key=lambda s: (-s.a, -s.b, -s.c)):
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and s.index not in cut
+            and all(
+                before == after * s.size
+                for before, after in ((last.a, s.a), (last.b, s.b), (last.c, s.c))
+            )
+        ):
+            merged[-1] = Side(last.index, last.size * s.size, s.a, s.b, s.c, (*last.all, s.index))
+        else:
+            merged.append(s)
+    return merged
 
 
 def value(product: Product) -> float:
@@ -127,7 +142,7 @@ def value(product: Product) -> float:
 
 def in_loops(leaf: Leaf, product: Product, shared: Var | None) -> list[Node]:
     """Loops around the product for the other indices; what is summed in parts begins with 0."""
-    inside = {product.rows.index, product.columns.index, product.sum.index}
+    inside = {*product.rows.all, *product.columns.all, *product.sum.all}
     outside = [i for i in leaf.indices if i not in inside]
     outside.sort(key=lambda i: (i in leaf.assign.over, leaf.bind[i] is not shared))
     if leaf.define and any(i in leaf.assign.over for i in outside):
@@ -142,3 +157,96 @@ def wrapped_node(node: Node, leaf: Leaf, order: list[Index]) -> Node:
     for index in reversed(order):
         node = Loop(leaf.bind[index], [node])
     return node
+
+
+# Windows ------------------------------------------------------------------------------------------
+
+
+def best_window(leaf: Leaf) -> Window | None:
+    """The leaf as a convolution, or one of its gradients."""
+    found = factors(leaf)
+    if found is None or len(leaf.indices) < 4:
+        return None
+    one, two = found
+    best: Window | None = None
+    for a, b in ((one, two), (two, one)):
+        for made in (window(leaf, a, b), window_dot(leaf, a, b)):
+            if made is not None and (best is None or lanes_used(made) > lanes_used(best)):
+                best = made
+    return best
+
+
+def lanes_used(made: Window) -> float:
+    """Of the lanes of a vector, how many work."""
+    n = made.width.size
+    if made.kind == "window":
+        return n / (16 * (n // 16 + n % 16 // 8 + n % 8))
+    return 0.7 * n / (8 * (n // 8) + 16 * (n % 8))
+
+
+@dataclass
+class Sorted:
+    """The indices of a leaf by where they occur."""
+
+    leaf: Leaf
+    a: Load
+    b: Load
+
+    def __post_init__(self) -> None:
+        c = self.leaf.assign.target
+        self.steps = {
+            i: Side(i, i.size, step(self.a, i), step(self.b, i), step(c, i), (i,))
+            for i in self.leaf.indices
+        }
+        over = set(self.leaf.assign.over)
+        sides = self.steps.values()
+        free = [s for s in sides if s.index not in over]
+        self.rows = [s for s in free if s.a and s.c and not s.b]
+        self.columns = [s for s in free if s.b and s.c and not s.a]
+        self.sums = [s for s in sides if s.index in over]
+
+    @property
+    def plain(self) -> bool:
+        """Every sum is over both factors."""
+        return all(s.a and s.b for s in self.sums)
+
+
+def window(leaf: Leaf, a: Load, b: Load) -> Window | None:
+    """Columns that lie side by side in b and in the result."""
+    found = Sorted(leaf, a, b)
+    width = [s for s in found.columns if s.b == 1 and s.c == 1 and s.size >= SHORT]
+    if not found.plain or not found.sums or not found.rows or not width:
+        return None
+    x = max(width, key=lambda s: s.size)
+    others = [s for s in found.columns if s is not x and s.c >= x.size and s.size > 1]
+    y = max(others, key=lambda s: s.size, default=None)
+    rows = max(found.rows, key=lambda s: s.size)
+    if rows.size < 4 or math.prod(s.size for s in found.sums) > TABLE:
+        return None
+    return Window(leaf, "window", a, b, rows, x, y, tuple(found.sums))
+
+
+def window_dot(leaf: Leaf, a: Load, b: Load) -> Window | None:
+    """A sum that lies side by side in both factors."""
+    found = Sorted(leaf, a, b)
+    along = [s for s in found.sums if s.a == 1 and s.b == 1 and s.size >= SHORT]
+    if not found.plain or not along or len(found.sums) < 2 or not found.rows or not found.columns:
+        return None
+    x = max(along, key=lambda s: s.size)
+    rows = max(found.rows, key=lambda s: s.size)
+    sums = tuple(s for s in found.sums if s is not x)
+    columns = tuple(found.columns)
+    tables = math.prod(s.size for s in sums), math.prod(s.size for s in columns)
+    if max(tables) > TABLE or rows.size < 4:
+        return None
+    return Window(leaf, "window_dot", a, b, rows, x, None, sums, columns)
+
+
+def window_in_loops(leaf: Leaf, made: Window, shared: Var | None) -> list[Node]:
+    """Loops around the window for the other indices."""
+    inside = {s.index for s in (made.rows, made.width, *made.sums, *made.columns)}
+    if made.height is not None:
+        inside.add(made.height.index)
+    outside = [i for i in leaf.indices if i not in inside]
+    outside.sort(key=lambda i: leaf.bind[i] is not shared)
+    return [wrapped_node(made, leaf, outside)]

@@ -31,6 +31,7 @@ from phistar.backends.c.tree import (
     Product,
     Repeat,
     Var,
+    Window,
     accesses,
     leaves,
 )
@@ -84,7 +85,7 @@ class Sharing:
         """A product shared by its minibatch would have every thread read all of a parameter whose
         rows the threads have just written, each its own: sharing by those rows moves less.
         """
-        product = best_product(leaf)
+        product = best_product(leaf, var)
         if product is None:
             return False
         for weights, other in ((product.a, product.b), (product.b, product.a)):
@@ -143,7 +144,7 @@ def work(node: Node) -> float:
     """Operations, roughly."""
     if isinstance(node, Loop):
         return node.var.size * sum(work(inner) for inner in node.body)
-    if isinstance(node, Product):
+    if isinstance(node, Product | Window):
         node = node.leaf
     size = math.prod(i.size for i in node.indices)
     return float(size * (1 + sum(1 for _ in expressions_in(node.assign.value))))

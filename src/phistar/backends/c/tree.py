@@ -63,13 +63,17 @@ class Loop:
 
 @dataclass(frozen=True)
 class Side:
-    """An index of a product: its steps in the two factors and in the result."""
+    """An index of a product: its steps in the two factors and in the result.
+
+    Several that go through memory as one are one: `all` has them, `index` is the outermost.
+    """
 
     index: Index
     size: int
     a: int
     b: int
     c: int
+    all: tuple[Index, ...]
 
 
 @dataclass(eq=False)
@@ -85,7 +89,26 @@ class Product:
     sum: Side
 
 
-Node: TypeAlias = Loop | Leaf | Product
+@dataclass(eq=False)
+class Window:
+    """A leaf that is a product whose sums, or columns, move in several directions: a convolution.
+
+    kind: "window", with columns (width) and maybe rows of columns (height), sums over `sums`; or
+    "window_dot", whose sum runs over `width` and `sums`, and whose columns are `columns`.
+    """
+
+    leaf: Leaf
+    kind: str
+    a: Load
+    b: Load
+    rows: Side
+    width: Side
+    height: Side | None
+    sums: tuple[Side, ...]
+    columns: tuple[Side, ...] = ()
+
+
+Node: TypeAlias = Loop | Leaf | Product | Window
 
 
 @dataclass(eq=False)
@@ -132,7 +155,7 @@ def leaves(nodes: Iterable[Node]) -> Iterator[Leaf]:
     for node in nodes:
         if isinstance(node, Leaf):
             yield node
-        elif isinstance(node, Product):
+        elif isinstance(node, Product | Window):
             yield node.leaf
         else:
             yield from leaves(node.body)
