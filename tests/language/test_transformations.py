@@ -1,5 +1,7 @@
 """grad, jit, vmap, per_example_grad, and their compositions, on every backend."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -36,7 +38,7 @@ def loss_of_batch(model, x, label):
 X, LABEL = rng.normal(size=(5, 4)), np.array([0, 2, 1, 1, 0])
 
 
-@pytest.mark.parametrize("backend", ["reference", "numpy", "xla"])
+@pytest.mark.parametrize("backend", ["reference", "numpy", "xla", "c"])
 def test_vmap_of_one_equals_the_batch(backend: str) -> None:
     if backend == "xla":
         pytest.importorskip("jax", reason="jax is not installed")
@@ -143,3 +145,39 @@ def test_a_traced_program_compiles_and_differentiates() -> None:
 def test_misuse(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_calls_like_one_before_see_what_changed() -> None:
+    """New values, other shapes, a model in evaluation: none is answered from an older call."""
+
+    class Scaled(ph.Model):
+        def __init__(self) -> None:
+            self.w = ph.param(init=2.0)
+
+        def __call__(self, x: Any) -> Any:
+            y = ph.tensors("y")
+            y[i] = self.w * x[i] * (10 if self.training else 1)
+            return y
+
+    model = Scaled()
+    f = ph.jit(lambda model, x: model(x))
+    x = np.arange(3, dtype="f4")
+    for _ in range(2):
+        assert_allclose(f(model, x), 20 * x)
+    model.w.value = 3.0
+    assert_allclose(f(model, x), 30 * x)
+    model.training = False
+    assert_allclose(f(model, x), 3 * x)
+    assert_allclose(f(model, np.arange(5, dtype="f4")), 3 * np.arange(5))
+    x[1] = 7
+    assert_allclose(f(model, x), 3 * x)
+    model.w = ph.param(init=5.0)
+    assert_allclose(f(Scaled(), x), 20 * x)
+
+
+def test_any_number_of_arguments_again_and_again() -> None:
+    total = ph.jit(lambda *xs: sum(x[i] for x in xs))
+    x = np.arange(3, dtype="f4")
+    for _ in range(3):
+        assert_allclose(total(x, x), 2 * x)
+        assert_allclose(total(x), x)

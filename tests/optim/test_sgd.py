@@ -101,7 +101,7 @@ class Adam:
         W[...] += -self.rate * m1[...] / (ph.sqrt(v1[...]) + self.eps)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "reference"])
+@pytest.mark.parametrize("backend", ["numpy", "reference", "c"])
 def test_adam_by_a_user(backend: str) -> None:
     model, adam = Linear(), Adam()
     p = [np.array(model.W.value), np.float64(0.5)]

@@ -36,7 +36,7 @@ def test_it_returns_probabilities() -> None:
     assert_allclose(P.sum(1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "reference"])
+@pytest.mark.parametrize("backend", ["numpy", "reference", "c"])
 def test_gradients(backend: str) -> None:
     model, batch = MLP(hidden=3), digits(2).batch(np.arange(2))
     model.initialize(0)

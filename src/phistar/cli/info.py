@@ -10,11 +10,20 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from phistar.compiler import BACKENDS, default_backend
+from phistar.errors import BackendError
 
 PACKAGES = ("numpy", "safetensors", "opt_einsum", "rich", "matplotlib", "jax", "scipy-openblas32")
 NEEDS = {"xla": ("jax", "phistar[xla]")}  # what a backend needs beyond phistar itself
 COMPILERS = ("cc", "gcc", "clang")
-VARIABLES = ("PHISTAR_BACKEND", "PHISTAR_DATA", "PHISTAR_HOME", "PHISTAR_OFFLINE", "PHISTAR_CHECK")
+VARIABLES = (
+    "PHISTAR_BACKEND",
+    "PHISTAR_DATA",
+    "PHISTAR_HOME",
+    "PHISTAR_OFFLINE",
+    "PHISTAR_CHECK",
+    "PHISTAR_THREADS",
+    "CC",
+)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -55,7 +64,30 @@ def backend(name: str) -> str:
     needed, extra = NEEDS.get(name, ("", ""))
     if needed and find_spec(needed) is None:
         return f"needs {needed}: pip install '{extra}'"
-    return "found" + (", the default" if name == default_backend() else "")
+    if name == "c":
+        return found_compiler() + (", the default" if name == chosen() else "")
+    return "found" + (", the default" if name == chosen() else "")
+
+
+def chosen() -> str:
+    """The default backend; none while CC names a compiler that does not run."""
+    try:
+        return default_backend()
+    except BackendError:
+        return ""
+
+
+def found_compiler() -> str:
+    """The C compiler that the c backend uses, or how to get one."""
+    from phistar.backends.c.toolchain import find_compiler
+
+    try:
+        compiler = find_compiler()
+    except BackendError as error:
+        return str(error).splitlines()[0]
+    if compiler is None:
+        return "needs a C compiler: cc, gcc, clang, or pip install ziglang"
+    return f"found: {' '.join(compiler.command)} ({compiler.version})"
 
 
 def compilers() -> Iterator[tuple[str, str]]:

@@ -53,6 +53,13 @@ def plain(args: tuple[Any, ...]) -> bool:
     )
 
 
+def one_by_one(arguments: Mapping[str, Any], count: int) -> bool:
+    """Each argument has a name of its own (those of `*args` have not)."""
+    return len(arguments) == count and all(
+        isinstance(a, Tensor | Model) for a in arguments.values()
+    )
+
+
 class Known:
     """A call like one before, of arrays and models: nothing is to be found out again."""
 
@@ -120,8 +127,8 @@ class Transformed:
             traced = self.transform(trace_bound(self.f, self.prepare(bound)))
             self.programs[bound.key] = (traced, compiler.compile(traced.source, self.backend))
         traced, compiled = self.programs[bound.key]
-        if not kwargs and plain(args):
-            names = list(bound.arguments)
+        names = list(bound.arguments)
+        if not kwargs and plain(args) and one_by_one(bound.arguments, len(args)):
             self.known[signature(args)] = Known(traced, compiled, names, args, Changes.count)
         return execute(traced, compiled, values)
 
