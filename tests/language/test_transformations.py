@@ -152,7 +152,7 @@ def test_calls_like_one_before_see_what_changed() -> None:
 
     class Scaled(ph.Model):
         def __init__(self) -> None:
-            self.w = ph.param(init=2.0)
+            self.w = ph.param((), init=2.0)
 
         def __call__(self, x: Any) -> Any:
             y = ph.tensors("y")
@@ -171,7 +171,7 @@ def test_calls_like_one_before_see_what_changed() -> None:
     assert_allclose(f(model, np.arange(5, dtype="f4")), 3 * np.arange(5))
     x[1] = 7
     assert_allclose(f(model, x), 3 * x)
-    model.w = ph.param(init=5.0)
+    model.w = ph.param((), init=5.0)
     assert_allclose(f(Scaled(), x), 20 * x)
 
 
