@@ -118,7 +118,7 @@ class Preparation:
         target = a.target.tensor
         define = target not in self.touched
         self.touched.add(target)
-        if overlaps(a):
+        if overlaps(a, frozenset(scans)):
             old = Tensor(self.names.fresh(f"{target.name}.old"), target.storage, target.dtype)
             yield copy(target, old)
             moved = shifted(target, old)
@@ -182,20 +182,29 @@ def in_step(t: Tensor, first: Assign, inside: list[Assign], scanned: frozenset[I
     return True
 
 
-def overlaps(a: Assign) -> bool:
+def overlaps(a: Assign, scans: frozenset[Index]) -> bool:
     """It may read an element of its target after having written it."""
     own = [
         load
         for e in (a.value, a.condition, *a.target.subscripts)
         if isinstance(e, Expr)
         for load in loads(e)
-        if load.tensor == a.target.tensor
+        if load.tensor == a.target.tensor and not elsewhere(load, a.target, scans)
     ]
     if not own:
         return False
     at = [s.bare if isinstance(s, Affine) else None for s in a.target.subscripts]
     once = None not in at and len(set(at)) == len(at) and not a.over
     return not once or any(load.subscripts != a.target.subscripts for load in own)
+
+
+def elsewhere(load: Load, target: Load, scans: frozenset[Index]) -> bool:
+    """On some axis the two are always at different positions: h[t - 1] and h[t], in a scan."""
+    for s, to in zip(load.subscripts, target.subscripts, strict=True):
+        if isinstance(s, Affine) and isinstance(to, Affine) and s.offset != to.offset:
+            if s.terms == to.terms and all(atom in scans for atom, _ in s.terms):
+                return True
+    return False
 
 
 def swap_loads(e: Expr, target: Tensor, moved: Tensor) -> Expr:

@@ -103,31 +103,48 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
             four(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);                      \
         for (; i < m; i++) one(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);        \
     }                                                                                             \
+    static inline void columns_all_##suffix(                                                      \
+        long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, type *C, \
+        long cm, int fresh) {                                                                     \
+        enum { lanes = sizeof(vec_##suffix) / sizeof(type) };                                     \
+        long j = 0;                                                                               \
+        for (; j + 2 * lanes <= n; j += 2 * lanes)                                                \
+            columns_##suffix(JOIN(JOIN(tile_##suffix, MOST_ROWS), 2), tile_##suffix##_4_2,        \
+                             tile_##suffix##_1_2, m, k, A, am, ak, B + j, bk, C + j, cm, fresh);  \
+        for (; j + lanes <= n; j += lanes)                                                        \
+            columns_##suffix(JOIN(JOIN(tile_##suffix, MOST_ROWS), 1), tile_##suffix##_4_1,        \
+                             tile_##suffix##_1_1, m, k, A, am, ak, B + j, bk, C + j, cm, fresh);  \
+        for (; j + 4 <= n; j += 4)                                                                \
+            columns_##suffix(JOIN(JOIN(narrow_##suffix, MOST_ROWS), 1), narrow_##suffix##_4_1,    \
+                             narrow_##suffix##_1_1, m, k, A, am, ak, B + j, bk, C + j, cm,        \
+                             fresh);                                                              \
+        for (; j < n; j++)                                                                        \
+            columns_##suffix(JOIN(JOIN(single_##suffix, MOST_ROWS), 1), single_##suffix##_4_1,    \
+                             single_##suffix##_1_1, m, k, A, am, ak, B + j, bk, C + j, cm,        \
+                             fresh);                                                              \
+    }                                                                                             \
     __attribute__((unused)) static void product_outer_##suffix(                                   \
         long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, type *C, \
         long cm, int fresh) {                                                                     \
-        enum { lanes = sizeof(vec_##suffix) / sizeof(type), block = 128 };                        \
+        enum { block = 128, rows = 8 * MOST_ROWS };                                               \
+        type near[rows * block] __attribute__((aligned(64)));                                     \
+        int far = ak == 1 && m > 1 && (am * sizeof(type) % 1024 == 0 || am > 4096);               \
         if (k == 0 && fresh)                                                                      \
             for (long i = 0; i < m; i++)                                                          \
                 for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
         for (long p = 0; p < k; p += block, fresh = 0, A += block * ak, B += block * bk) {        \
-            long depth = k - p < block ? k - p : block, j = 0;                                    \
-            for (; j + 2 * lanes <= n; j += 2 * lanes)                                            \
-                columns_##suffix(JOIN(JOIN(tile_##suffix, MOST_ROWS), 2), tile_##suffix##_4_2,    \
-                                 tile_##suffix##_1_2, m, depth, A, am, ak, B + j, bk, C + j, cm,  \
-                                 fresh);                                                          \
-            for (; j + lanes <= n; j += lanes)                                                    \
-                columns_##suffix(JOIN(JOIN(tile_##suffix, MOST_ROWS), 1), tile_##suffix##_4_1,    \
-                                 tile_##suffix##_1_1, m, depth, A, am, ak, B + j, bk, C + j, cm,  \
-                                 fresh);                                                          \
-            for (; j + 4 <= n; j += 4)                                                            \
-                columns_##suffix(JOIN(JOIN(narrow_##suffix, MOST_ROWS), 1), narrow_##suffix##_4_1,\
-                                 narrow_##suffix##_1_1, m, depth, A, am, ak, B + j, bk, C + j,    \
-                                 cm, fresh);                                                      \
-            for (; j < n; j++)                                                                    \
-                columns_##suffix(JOIN(JOIN(single_##suffix, MOST_ROWS), 1), single_##suffix##_4_1,\
-                                 single_##suffix##_1_1, m, depth, A, am, ak, B + j, bk, C + j,    \
-                                 cm, fresh);                                                      \
+            long depth = k - p < block ? k - p : block;                                           \
+            if (!far) {                                                                           \
+                columns_all_##suffix(m, n, depth, A, am, ak, B, bk, C, cm, fresh);                \
+                continue;                                                                         \
+            }                                                                                     \
+            for (long i = 0; i < m; i += rows) { /* rows far apart share lines of a cache */      \
+                long some = m - i < rows ? m - i : rows;                                          \
+                for (long r = 0; r < some; r++)                                                   \
+                    memcpy(near + r * depth, A + (i + r) * am, depth * sizeof(type));             \
+                columns_all_##suffix(some, n, depth, near, depth, 1, B, bk, C + i * cm, cm,       \
+                                     fresh);                                                      \
+            }                                                                                     \
         }                                                                                         \
     }                                                                                             \
     /* The sum of a vector's numbers: of neighbours, of neighbouring sums, and so on. */          \
