@@ -15,9 +15,10 @@ import numpy as np
 
 from phistar.backends.c.tree import Leaf, Loop, Node, Var
 from phistar.ir.dtypes import DType
-from phistar.ir.primitives import Op
+from phistar.ir.primitives import Op, Primitive
 from phistar.ir.program import (
     Affine,
+    Apply,
     Assign,
     Const,
     Expr,
@@ -126,7 +127,8 @@ class Preparation:
         bind = dict(scans)
         for index in all_indices(a):
             bind.setdefault(index, Var(index.name, index.size))
-        yield Leaf(a, bind, define, frozenset(scans))
+        leaf = Leaf(a, bind, define, frozenset(scans))
+        yield from scaled_after(leaf) or [leaf]
 
 
 def scan_indices(s: Statement) -> Iterator[Index]:
@@ -198,12 +200,31 @@ def overlaps(a: Assign, scans: frozenset[Index]) -> bool:
     return not once or any(load.subscripts != a.target.subscripts for load in own)
 
 
+def scaled_after(leaf: Leaf) -> list[Leaf] | None:
+    """T = Σ A * B / c as T = Σ A * B and T = T / c: the first is a product of matrices."""
+    a = leaf.assign
+    if not leaf.define or a.op is not Op.ADD or not a.over or a.condition is not None:
+        return None
+    match a.value:
+        case Apply(
+            function=Primitive.DIV | Primitive.MUL as function,
+            args=(Apply(function=Primitive.MUL, args=(Load(), Load())) as product, Const() as c),
+        ) if a.target.dtype in (DType.F32, DType.F64) and product.dtype is a.target.dtype:
+            first = replace(leaf, assign=replace(a, value=product))
+            scaled = Apply(function, (a.target, c), a.target.dtype)
+            then = replace(a, op=Op.SET, value=scaled, over=())
+            inside = {i: v for i, v in leaf.bind.items() if i not in a.over}
+            return [first, Leaf(then, inside, False, leaf.scans)]
+    return None
+
+
 def elsewhere(load: Load, target: Load, scans: frozenset[Index]) -> bool:
     """On some axis the two are always at different positions: h[t - 1] and h[t], in a scan."""
     for s, to in zip(load.subscripts, target.subscripts, strict=True):
-        if isinstance(s, Affine) and isinstance(to, Affine) and s.offset != to.offset:
-            if s.terms == to.terms and all(atom in scans for atom, _ in s.terms):
-                return True
+        if not isinstance(s, Affine) or not isinstance(to, Affine) or s.terms != to.terms:
+            continue
+        if s.offset != to.offset and all(atom in scans for atom, _ in s.terms):
+            return True
     return False
 
 

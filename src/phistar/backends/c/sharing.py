@@ -46,7 +46,7 @@ SOLO = 2000.0  # operations that are not worth sharing
 PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
 
 
-MOVED = 4  # times as large a minibatch may be as the parameter that is moved instead
+MOVED = 5  # times as large a minibatch may be as the parameter that is moved instead
 
 
 def size_of(t: Tensor) -> int:
@@ -94,8 +94,9 @@ class Sharing:
                     isinstance(s, Affine) and s.bare is not None and leaf.bind[s.bare] is var
                     for s in weights.subscripts
                 )
-                large = size_of(weights.tensor) * MOVED >= size_of(other.tensor)
-                return large and not mine and size_of(weights.tensor) > PARTIAL
+                size = size_of(weights.tensor)
+                moved = size_of(other.tensor) <= MOVED * size and size_of(leaf.target) <= 2 * size
+                return moved and not mine and size > PARTIAL
         return False
 
     def divide(self, nodes: list[Node]) -> list[Part]:
