@@ -248,7 +248,14 @@ class Function:
         rows, columns, depth = product.rows, product.columns, product.sum
         name = f"product_{product.kind}_{leaf.assign.target.dtype.value}"
         fresh = "1" if leaf.define else "0"
-        if product.kind == "outer":
+        if product.kind == "turned":
+            name = f"product_turned_{leaf.assign.target.dtype.value}"
+            if columns.c != 1:
+                rows, columns, m, n, a, b = columns, rows, n, m, b, a
+                steps = f"&{a}, {rows.b}, &{b}, {columns.a}, &{c}, {rows.c}"
+            else:
+                steps = f"&{a}, {rows.a}, &{b}, {columns.b}, &{c}, {rows.c}"
+        elif product.kind == "outer":
             steps = f"&{a}, {rows.a}, {depth.a}, &{b}, {depth.b}, &{c}, {rows.c}"
         else:
             steps = f"&{a}, {rows.a}, &{b}, {columns.b}, &{c}, {rows.c}, {columns.c}"

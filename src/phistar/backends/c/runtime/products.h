@@ -21,6 +21,7 @@
 #define VECTOR 16
 #endif
 
+enum { SHORT_SUM = 256 }; /* the longest sum of a product whose columns are turned */
 enum { DEPTH = 512 }; /* products that are summed before the result is touched again */
 enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
 
@@ -145,6 +146,20 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
                 columns_all_##suffix(some, n, depth, near, depth, 1, B, bk, C + i * cm, cm,       \
                                      fresh);                                                      \
             }                                                                                     \
+        }                                                                                         \
+    }                                                                                             \
+    /* As dot, for short sums: columns of B are turned, a few at a time, and C has them side by    \
+       side. */                                                                                   \
+    __attribute__((unused)) static void product_turned_##suffix(                                  \
+        long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
+        int fresh) {                                                                              \
+        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type) };                                  \
+        type turned[wide * SHORT_SUM] __attribute__((aligned(64)));                               \
+        for (long j = 0; j < n; j += wide) {                                                      \
+            long some = n - j < wide ? n - j : wide;                                              \
+            for (long c = 0; c < some; c++)                                                       \
+                for (long p = 0; p < k; p++) turned[p * some + c] = B[(j + c) * bn + p];          \
+            columns_all_##suffix(m, some, k, A, am, 1, turned, some, C + j, cm, fresh);           \
         }                                                                                         \
     }                                                                                             \
     /* The sum of a vector's numbers: of neighbours, of neighbouring sums, and so on. */          \
