@@ -13,13 +13,13 @@ struct philox {
     uint32_t c0, c1, c2, c3;
 };
 
-static inline struct philox philox_round(struct philox c, uint32_t k0, uint32_t k1) {
+INLINED struct philox philox_round(struct philox c, uint32_t k0, uint32_t k1) {
     uint64_t a = (uint64_t)0xD2511F53u * c.c0, b = (uint64_t)0xCD9E8D57u * c.c2;
     return (struct philox){(uint32_t)(b >> 32) ^ c.c1 ^ k0, (uint32_t)b,
                            (uint32_t)(a >> 32) ^ c.c3 ^ k1, (uint32_t)a};
 }
 
-static inline struct philox philox(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
+INLINED struct philox philox(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
                                    uint64_t position) {
     struct philox c = {(uint32_t)position, (uint32_t)(position >> 32), step, place};
     c = philox_round(c, k0, k1); /* written out: a loop in a loop does not vectorise */
@@ -35,14 +35,14 @@ static inline struct philox philox(uint32_t k0, uint32_t k1, uint32_t step, uint
 }
 
 /* [0, 1): 24 random bits. */
-static inline float uniform_f32(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
+INLINED float uniform_f32(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
                                 uint64_t position) {
     uint32_t word = philox(k0, k1, step, place, position).c0;
     return (float)(int32_t)(word >> 8) * 5.9604644775390625e-8f; /* 2^-24 */
 }
 
 /* [0, 1): 53 random bits. */
-static inline double uniform_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
+INLINED double uniform_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
                                  uint64_t position) {
     struct philox w = philox(k0, k1, step, place, position);
     double high = (double)(int32_t)(w.c0 >> 5), low = (double)(int32_t)(w.c1 >> 6);
@@ -50,12 +50,12 @@ static inline double uniform_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32
 }
 
 /* (word + 1/2) / 2^32. */
-static inline double middle_of_word(uint32_t word) {
+INLINED double middle_of_word(uint32_t word) {
     return (double_of_small(word) + 0.5) * 2.3283064365386962891e-10;
 }
 
 /* cos(x) for 0 <= x <= 2π: x = n π/2 + r (Cody and Waite), polynomials of own fit. */
-static inline double cos_of_turn(double x) {
+INLINED double cos_of_turn(double x) {
     double shifted = fused_f64(x, 0.63661977236758134308, 6755399441055744.0);
     double whole = shifted - 6755399441055744.0; /* fdlibm: pio2_1, pio2_1t */
     double r = fused_f64(whole, -6.07710050650619224932e-11,
@@ -78,14 +78,14 @@ static inline double cos_of_turn(double x) {
 }
 
 /* Mean 0, standard deviation 1: Box and Muller (1958). */
-static inline double normal_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
+INLINED double normal_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
                                 uint64_t position) {
     struct philox w = philox(k0, k1, step, place, position);
     double radius = __builtin_sqrt(-2.0 * log_f64(middle_of_word(w.c0)));
     return radius * cos_of_turn(6.283185307179586 * middle_of_word(w.c1));
 }
 
-static inline float normal_f32(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
+INLINED float normal_f32(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
                                uint64_t position) {
     return (float)normal_f64(k0, k1, step, place, position);
 }
