@@ -20,30 +20,23 @@ INLINED struct philox philox_round(struct philox c, uint32_t k0, uint32_t k1) {
 }
 
 INLINED struct philox philox(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
-                                   uint64_t position) {
+                             uint64_t position) {
     struct philox c = {(uint32_t)position, (uint32_t)(position >> 32), step, place};
-    c = philox_round(c, k0, k1); /* written out: a loop in a loop does not vectorise */
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    c = philox_round(c, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u);
-    return philox_round(c, k0 + 0x9E3779B9u, k1 + 0xBB67AE85u);
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+        c = philox_round(c, k0, k1);
+    return c;
 }
 
 /* [0, 1): 24 random bits. */
 INLINED float uniform_f32(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
-                                uint64_t position) {
+                          uint64_t position) {
     uint32_t word = philox(k0, k1, step, place, position).c0;
     return (float)(int32_t)(word >> 8) * 5.9604644775390625e-8f; /* 2^-24 */
 }
 
 /* [0, 1): 53 random bits. */
 INLINED double uniform_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
-                                 uint64_t position) {
+                           uint64_t position) {
     struct philox w = philox(k0, k1, step, place, position);
     double high = (double)(int32_t)(w.c0 >> 5), low = (double)(int32_t)(w.c1 >> 6);
     return (high * 67108864.0 + low) * 1.1102230246251565404e-16; /* 2^-53 */
@@ -79,14 +72,14 @@ INLINED double cos_of_turn(double x) {
 
 /* Mean 0, standard deviation 1: Box and Muller (1958). */
 INLINED double normal_f64(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
-                                uint64_t position) {
+                          uint64_t position) {
     struct philox w = philox(k0, k1, step, place, position);
     double radius = __builtin_sqrt(-2.0 * log_f64(middle_of_word(w.c0)));
     return radius * cos_of_turn(6.283185307179586 * middle_of_word(w.c1));
 }
 
 INLINED float normal_f32(uint32_t k0, uint32_t k1, uint32_t step, uint32_t place,
-                               uint64_t position) {
+                         uint64_t position) {
     return (float)normal_f64(k0, k1, step, place, position);
 }
 #endif
