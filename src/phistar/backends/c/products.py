@@ -8,7 +8,7 @@ left, an index in all three among them, becomes a loop around the product.
 
     outer   columns lie side by side in B and in C
     dot     what is summed over lies side by side in A and in B
-    turned  likewise, where the sums are short and the columns lie side by side in C
+    turned  likewise, where the rows are many and the columns lie side by side in C
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from phistar.ir.program import Affine, Apply, Index, Load
 
 SHORT = 4  # numbers side by side that are worth a vector
 TABLE = 16384  # places of sums or columns that a table may hold
-SHORT_SUM = 256  # as in products.h
-MANY_ROWS = 48  # that make up for turning a column
+SHORT_SUM = 256  # products of which a sum in parts would have few parts
+MANY_ROWS = 48  # that make up for turning a column of a short sum, and of a long one
+MORE_ROWS = 100
 WIDE = 32  # turns of a loop that are worth setting up registers for
 LEAST = 2048  # multiplications that are worth a call
 
@@ -112,15 +113,16 @@ def choices(leaf: Leaf, a: Load, b: Load, shared: Var | None) -> Iterator[Produc
                 if j.b == 1 and j.c == 1:
                     yield Product(leaf, "outer", a, b, i, j, p)
                 elif p.a == 1 and p.b == 1:
-                    yield Product(leaf, "turned" if turns(i, j, p) else "dot", a, b, i, j, p)
+                    yield Product(leaf, "turned" if turns(i, j, p, cut) else "dot", a, b, i, j, p)
 
 
-def turns(rows: Side, columns: Side, depth: Side) -> bool:
-    """The sums are short, and many rows meet each column: turning the columns first pays."""
-    if depth.size > SHORT_SUM or 1 not in (rows.c, columns.c):
+def turns(rows: Side, columns: Side, depth: Side, cut: frozenset[Index]) -> bool:
+    """So many rows meet each column that turning the columns first pays."""
+    if 1 not in (rows.c, columns.c):
         return False
-    meets = rows.size if columns.c == 1 else columns.size
-    return meets >= MANY_ROWS
+    meeting = rows if columns.c == 1 else columns
+    meets = meeting.size // 2 if meeting.index in cut else meeting.size
+    return meets >= (MANY_ROWS if depth.size <= SHORT_SUM else MORE_ROWS)
 
 
 def together(sides: list[Side], cut: frozenset[Index]) -> list[Side]:

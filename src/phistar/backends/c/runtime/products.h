@@ -21,7 +21,6 @@
 #define VECTOR 16
 #endif
 
-enum { SHORT_SUM = 256 }; /* the longest sum of a product whose columns are turned */
 enum { DEPTH = 512 }; /* products that are summed before the result is touched again */
 enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
 
@@ -129,37 +128,56 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         long cm, int fresh) {                                                                     \
         enum { block = 128, rows = 8 * MOST_ROWS };                                               \
         type near[rows * block] __attribute__((aligned(64)));                                     \
+        /* Rows far apart share lines of a cache; sums far apart use little of a line and of a page. */\
         int far = ak == 1 && m > 1 && (am * sizeof(type) % 1024 == 0 || am > 4096);               \
+        int sparse = am == 1 && m >= MOST_ROWS && ak * sizeof(type) >= 512;                       \
         if (k == 0 && fresh)                                                                      \
             for (long i = 0; i < m; i++)                                                          \
                 for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
         for (long p = 0; p < k; p += block, fresh = 0, A += block * ak, B += block * bk) {        \
             long depth = k - p < block ? k - p : block;                                           \
-            if (!far) {                                                                           \
+            if (!far && !sparse) {                                                                \
                 columns_all_##suffix(m, n, depth, A, am, ak, B, bk, C, cm, fresh);                \
                 continue;                                                                         \
             }                                                                                     \
-            for (long i = 0; i < m; i += rows) { /* rows far apart share lines of a cache */      \
+            for (long i = 0; i < m; i += rows) {                                                  \
                 long some = m - i < rows ? m - i : rows;                                          \
-                for (long r = 0; r < some; r++)                                                   \
-                    memcpy(near + r * depth, A + (i + r) * am, depth * sizeof(type));             \
-                columns_all_##suffix(some, n, depth, near, depth, 1, B, bk, C + i * cm, cm,       \
-                                     fresh);                                                      \
+                if (sparse)                                                                       \
+                    for (long r = 0; r < depth; r++)                                              \
+                        memcpy(near + r * rows, A + r * ak + i, some * sizeof(type));             \
+                else                                                                              \
+                    for (long r = 0; r < some; r++)                                               \
+                        memcpy(near + r * depth, A + (i + r) * am, depth * sizeof(type));         \
+                columns_all_##suffix(some, n, depth, near, sparse ? 1 : depth, sparse ? rows : 1, \
+                                     B, bk, C + i * cm, cm, fresh);                               \
             }                                                                                     \
         }                                                                                         \
     }                                                                                             \
-    /* As dot, for short sums: columns of B are turned, a few at a time, and C has them side by    \
+    /* As dot, for many rows: columns of B are turned, a few at a time, and C has them side by     \
        side. */                                                                                   \
+    static inline void turn_##suffix(long n, long k, const type *B, long bn, type *turned) {      \
+        long c = 0;                                                                               \
+        for (; c + 4 <= n; c += 4, B += 4 * bn)                                                   \
+            for (long p = 0; p < k; p++)                                                          \
+                for (int q = 0; q < 4; q++) turned[p * n + c + q] = B[q * bn + p];                \
+        for (; c < n; c++, B += bn)                                                               \
+            for (long p = 0; p < k; p++) turned[p * n + c] = B[p];                                \
+    }                                                                                             \
     __attribute__((unused)) static void product_turned_##suffix(                                  \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         int fresh) {                                                                              \
-        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type) };                                  \
-        type turned[wide * SHORT_SUM] __attribute__((aligned(64)));                               \
-        for (long j = 0; j < n; j += wide) {                                                      \
-            long some = n - j < wide ? n - j : wide;                                              \
-            for (long c = 0; c < some; c++)                                                       \
-                for (long p = 0; p < k; p++) turned[p * some + c] = B[(j + c) * bn + p];          \
-            columns_all_##suffix(m, some, k, A, am, 1, turned, some, C + j, cm, fresh);           \
+        enum { lanes = sizeof(vec_##suffix) / sizeof(type), wide = 2 * lanes, block = 128 };      \
+        type turned[wide * block] __attribute__((aligned(64)));                                   \
+        if (k == 0 && fresh)                                                                      \
+            for (long i = 0; i < m; i++)                                                          \
+                for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
+        for (long p = 0; p < k; p += block, fresh = 0, A += block, B += block) {                  \
+            long depth = k - p < block ? k - p : block;                                           \
+            for (long j = 0; j < n; j += wide) {                                                  \
+                long some = n - j < wide ? n - j : wide;                                          \
+                turn_##suffix(some, depth, B + j * bn, bn, turned);                               \
+                columns_all_##suffix(m, some, depth, A, am, 1, turned, some, C + j, cm, fresh);   \
+            }                                                                                     \
         }                                                                                         \
     }                                                                                             \
     /* The sum of a vector's numbers: of neighbours, of neighbouring sums, and so on. */          \
