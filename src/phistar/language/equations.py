@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from phistar.errors import DefinitionError, PhistarError, SubscriptError, SummationError
 from phistar.ir.dtypes import AnyType, DType, Weak, join
+from phistar.ir.primitives import Primitive
 from phistar.ir.program import Kind, Origin
 from phistar.language import scope
-from phistar.language.expression import Element, Expr, Index, Reduced, lift
+from phistar.language.expression import Element, Expr, Index, Reduced, call, lift
 from phistar.language.notation import Text, equation_text, explain, written_at
 from phistar.language.rewriting import expand_ellipsis, give_scopes, shallow
 from phistar.language.subscripts import Edge, Padded
@@ -143,7 +144,6 @@ def accesses_in(e: Expr, conditions: tuple[Expr, ...]) -> Iterator[Access]:
 
 
 def conjuncts(e: Expr) -> tuple[Expr, ...]:
-    from phistar.ir.primitives import Primitive
     from phistar.language.expression import Call
 
     if isinstance(e, Call) and e.function is Primitive.AND:
@@ -167,6 +167,7 @@ def elements(e: Expr) -> Iterator[Element]:
 def define(target: Tensor, subscripts: tuple[Any, ...], op: str, value: Expr) -> None:
     """Give a tensor its value, or part of it; update a parameter or a state."""
     origin = written_at()
+    value = under_condition(target, subscripts, op, value)
     value = shallow(value, frozenset(_names(subscripts)))
     text = equation_text(target.shown_name, subscripts, op, value)
     if target.kind is Kind.INPUT:
@@ -185,6 +186,16 @@ def define(target: Tensor, subscripts: tuple[Any, ...], op: str, value: Expr) ->
 
     settle([equation], None)
     publish(equation)
+
+
+def under_condition(target: Tensor, subscripts: tuple[Any, ...], op: str, value: Expr) -> Expr:
+    """The value of an update that changes nothing where the condition of all updates is false."""
+    trace = scope.current_trace()
+    if target.kind is Kind.VALUE or trace is None or trace.condition is None:
+        return value
+    unchanged = {"+=": lift(0), "*=": lift(1)}
+    otherwise = unchanged[op] if op in unchanged else Element(target, subscripts)
+    return call(Primitive.WHERE, trace.condition, value, otherwise)
 
 
 def publish(unit: Unit) -> None:

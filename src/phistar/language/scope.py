@@ -1,7 +1,8 @@
 """What is being written now: the trace of a function, if one is traced, and the open scan.
 
 A trace numbers its random fields and collects its updates; outside a trace (a notebook) statements
-stand alone and values are computed when asked for.
+stand alone and values are computed when asked for. While an optimizer's equations are written,
+another may say what `W.grad` is in them, and under which condition their updates happen.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from phistar.language.equations import Unit
+    from phistar.language.expression import Expr
     from phistar.language.scans import ScanBlock
+    from phistar.language.tensors import Tensor
 
 
 class Trace:
@@ -25,6 +28,8 @@ class Trace:
         self.updates: list[Unit] = []
         self.places = itertools.count()
         self.sizes: dict[str, int] = {}
+        self.gradients: dict[Tensor, Tensor] = {}  # what W.grad is, if not the derivative itself
+        self.condition: Expr | None = None  # under which parameters and states change
 
 
 _trace: ContextVar[Trace | None] = ContextVar("phistar_trace", default=None)
@@ -81,3 +86,33 @@ def scanning(block: ScanBlock) -> Iterator[ScanBlock]:
         yield block
     finally:
         _scan.reset(token)
+
+
+@contextmanager
+def gradients_being(gradients: Mapping[Tensor, Tensor]) -> Iterator[None]:
+    """In equations written inside, W.grad is another tensor: the gradient clipped, for example."""
+    trace = _the_trace()
+    outside = trace.gradients
+    trace.gradients = {**outside, **gradients}
+    try:
+        yield
+    finally:
+        trace.gradients = outside
+
+
+@contextmanager
+def updates_only_if(condition: Expr) -> Iterator[None]:
+    """Updates written inside keep the old value of a parameter or state where this is false."""
+    trace = _the_trace()
+    outside = trace.condition
+    trace.condition = condition if outside is None else outside & condition
+    try:
+        yield
+    finally:
+        trace.condition = outside
+
+
+def _the_trace() -> Trace:
+    trace = _trace.get()
+    assert trace is not None, "an optimizer's equations are written in a trace"
+    return trace

@@ -197,8 +197,9 @@ class Tensor(Operators):
 
         In a traced function (an optimizer's equations), the tensor that will hold it.
         """
-        if scope.current_trace() is not None:
-            return self.adjoint
+        trace = scope.current_trace()
+        if trace is not None:
+            return trace.gradients.get(self, self.adjoint)
         from phistar.language.gradients import gradient_of
 
         return gradient_of(self)
@@ -297,7 +298,7 @@ Initializer = Callable[..., Any]
 
 
 def param(
-    *shape: int,
+    *shape: int | tuple[int, ...],
     init: Any = None,
     trainable: bool = True,
     dtype: str | DType = DEFAULT_FLOAT,
@@ -311,7 +312,9 @@ def param(
     return Parameter(Kind.PARAMETER, check_shape(shape), as_dtype(dtype), init, trainable)
 
 
-def state(*shape: int, init: Any = 0, dtype: str | DType = DEFAULT_FLOAT) -> Parameter:
+def state(
+    *shape: int | tuple[int, ...], init: Any = 0, dtype: str | DType = DEFAULT_FLOAT
+) -> Parameter:
     """A state: kept and saved like a parameter, changed only by equations (a running mean)."""
     return Parameter(Kind.STATE, check_shape(shape), as_dtype(dtype), init, trainable=False)
 

@@ -28,7 +28,7 @@ class Algorithm:
     """Forward, backward and update for one minibatch, compiled; and the loops around them.
 
     step: the program of one step. compiled: that program, compiled. states: what the optimizer
-    keeps beside each parameter, by name.
+    keeps beside each parameter, by name. shared: what it keeps beside none.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Algorithm:
         self.epochs, self.shuffle, self.drop_last = epochs, shuffle, drop_last
         self.backend = backend
         self.states: States = {}
+        self.shared: dict[str, Parameter] = {}
         self._steps: dict[int, Step] = {}
         self._compiled: dict[int, Compiled] = {}
         self._loops: dict[tuple[int, Form], Loop] = {}
@@ -72,7 +73,9 @@ class Algorithm:
         if size not in self._steps:
             with mode(self.model, training=True):
                 spec = self.batch.resized(size)
-                step = make_step(self.loss, self.model, self.optimizer, self.states, spec)
+                step = make_step(
+                    self.loss, self.model, self.optimizer, self.states, self.shared, spec
+                )
             self._steps[size] = step
         return self._steps[size]
 
@@ -177,6 +180,7 @@ def compile(
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """UsageError if it does not have the two methods of an optimizer."""
-    if not (hasattr(optimizer, "states") and hasattr(optimizer, "update")):
+    """UsageError if it does not have the methods of an optimizer."""
+    updates = hasattr(optimizer, "update") or hasattr(optimizer, "update_all")
+    if not (hasattr(optimizer, "states") and updates):
         raise UsageError(f"optimizer= wants an optimizer, such as ph.SGD(0.1), not {optimizer!r}")

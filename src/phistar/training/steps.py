@@ -9,6 +9,7 @@ from typing import Any
 
 from phistar import compiler
 from phistar.data.dataset import BatchSpec
+from phistar.errors import UsageError
 from phistar.ir import program as ir
 from phistar.ir.dtypes import DType
 from phistar.ir.program import Kind
@@ -17,8 +18,10 @@ from phistar.language import scope
 from phistar.language.assembly import Assembled, assemble
 from phistar.language.models import Model, tensor_names
 from phistar.language.tensors import Parameter, Tensor
+from phistar.language.traced import Program as Traced
 from phistar.language.transformations import the_loss, variables
-from phistar.optim import Optimizer
+from phistar.optim.optimizer import Optimizer, chosen, write
+from phistar.optim.writing import Writing, writing
 from phistar.training.averages import average
 from phistar.training.columns import asked_by, symbols_of, title, trace_symbols
 from phistar.transform.names import names_of
@@ -52,12 +55,22 @@ class Updates:
     assembled: Assembled
     step: Tensor
     grads: dict[ir.Tensor, ir.Tensor]  # of which parameter
+    loss: ir.Tensor | None  # the loss of the step, if an equation reads it
 
 
 def make_step(
-    loss: Callable[..., Any], model: Model, optimizer: Optimizer, states: States, spec: BatchSpec
+    loss: Callable[..., Any],
+    model: Model,
+    optimizer: Optimizer,
+    states: States,
+    shared: dict[str, Parameter],
+    spec: BatchSpec,
 ) -> Step:
-    """The program of one step on a batch; `states` gets the optimizer's states it does not have."""
+    """The program of one step on a batch.
+
+    `states` and `shared` get the optimizer's states that they do not have, those of a parameter and
+    those of all together.
+    """
     symbols = symbols_of(spec)
     asked = asked_by(loss, symbols)
 
@@ -66,12 +79,26 @@ def make_step(
 
     value.__name__ = title(loss)
     traced = trace_symbols(value, model, symbols)
-    wrt, _ = variables(traced)
+    trained = trained_parameters(traced, model, optimizer)
+    wrt = [traced.assembled.records[p.definition] for p in trained]
     made = compiler.differentiate(traced.source, the_loss(traced), wrt)
-    names = tensor_names({"": model})
-    trained = [p for p in model.parameters.values() if recorded(p, traced.assembled) in wrt]
-    updates = write_updates(optimizer, trained, states, names)
+    dtype = traced.assembled.program.outputs[0].dtype
+    updates = write_updates(optimizer, trained, states, shared, tensor_names({"": model}), dtype)
     return join(traced.assembled, made, updates)
+
+
+def trained_parameters(traced: Traced, model: Model, optimizer: Optimizer) -> list[Parameter]:
+    """The parameters that the loss depends on and the optimizer wants, each with its name."""
+    wrt, _ = variables(traced)
+    named = [
+        (name, p) for name, p in model.parameters.items() if recorded(p, traced.assembled) in wrt
+    ]
+    for name, parameter in named:
+        parameter.name = name
+    trained = list(chosen(optimizer, [p for _, p in named]))
+    if not trained:
+        raise UsageError(f"there is nothing to train: {optimizer} leaves out every parameter")
+    return trained
 
 
 def recorded(tensor: Tensor, assembled: Assembled) -> ir.Tensor | None:
@@ -83,20 +110,25 @@ def write_updates(
     optimizer: Optimizer,
     parameters: Iterable[Parameter],
     states: States,
+    shared: dict[str, Parameter],
     names: Mapping[Tensor, str],
+    dtype: DType,
 ) -> Updates:
-    """The optimizer's equations for each parameter, with states of their own."""
+    """The optimizer's equations for all parameters, with states of their own; dtype: the loss's."""
     step = Tensor("step", Kind.INPUT, [], DType.I64)
+    loss = Tensor("loss", Kind.INPUT, [], dtype)
     running = scope.Trace()
     parameters = list(parameters)
     wishes = {t.definition: name for t, name in names.items()}
-    with scope.tracing(running):
+    with scope.tracing(running), writing(Writing(loss, shared)):
         for parameter in parameters:
-            kept = states.setdefault(parameter, dict(optimizer.states(parameter)))
-            for key, state in kept.items():
+            if parameter not in states:
+                states[parameter] = dict(optimizer.states(parameter))
+            for key, state in states[parameter].items():
                 state.name = wishes[state.definition] = f"{names[parameter]}.{key}"
             wishes[parameter.adjoint.definition] = f"{names[parameter]}.grad"
-            optimizer.update(parameter, kept, step)
+        write(optimizer, {p: states[p] for p in parameters}, step)
+    wishes |= {state.definition: name for name, state in shared.items()}
     assembled = assemble([], running.updates, wishes, name="update")
     records = assembled.records
     grads = {
@@ -104,7 +136,7 @@ def write_updates(
         for p in parameters
         if p.adjoint.definition in records
     }
-    return Updates(assembled, step, grads)
+    return Updates(assembled, step, grads, recorded(loss, assembled))
 
 
 def join(forward: Assembled, made: compiler.Differentiated, updates: Updates) -> Step:
@@ -115,7 +147,7 @@ def join(forward: Assembled, made: compiler.Differentiated, updates: Updates) ->
         lambda a: [map_assign(a, lambda e: replace_tensors(e, renamed))],
     )
     inputs = [renamed.get(t, t) for t in updates.assembled.program.inputs]
-    more = [t for t in inputs if t.kind is not Kind.VALUE]  # a gradient is defined by now
+    more = [t for t in inputs if t.kind is not Kind.VALUE]  # gradients and the loss are defined
     program = replace(
         made.program,
         statements=(*made.program.statements, *added),
@@ -143,6 +175,8 @@ def renaming(
 ) -> dict[ir.Tensor, ir.Tensor]:
     """What the tensors of the updates are called in the whole program."""
     renamed = {grad: made.gradients[parameter] for grad, parameter in updates.grads.items()}
+    if updates.loss is not None:
+        renamed[updates.loss] = forward.program.outputs[0]
     names = names_of(made.program)
     for definition, tensor in updates.assembled.records.items():
         if tensor not in renamed and definition not in forward.records:

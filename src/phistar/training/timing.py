@@ -91,7 +91,7 @@ def parts_of(algorithm: Algorithm) -> Any:
     """Which part of the step a loop nest belongs to: that of its first equation."""
     step = algorithm.parts
     forward = {a.target.tensor.name for a in flat(step.forward)}
-    kept = set(step.kept)
+    kept = {*step.kept, *(a.target.tensor.name for a in flat(step.update))}
 
     def part(equations: tuple[Assign, ...]) -> str:
         name = equations[0].target.tensor.name.removesuffix(".part")
