@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from phistar.backends.c.names import Names, identifier, numbered
 from phistar.backends.c.nests import Local, vectorises
-from phistar.backends.c.prepare import initial
 from phistar.backends.c.spelling import (
     C_TYPES,
     HALVES,
@@ -24,7 +23,7 @@ from phistar.backends.c.spelling import (
     stored,
     strong,
 )
-from phistar.backends.c.tree import Leaf, Loop, Node, Product, Var, Window, leaves
+from phistar.backends.c.tree import Leaf, Loop, Node, Product, Var, Window, initial, leaves
 from phistar.ir.build import settled
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
@@ -351,16 +350,20 @@ class Function:
 
     def leaf(self, leaf: Leaf) -> None:
         a = leaf.assign
-        if a.condition is not None:
-            with self.block(f"if ({self.value(a.condition, leaf)})"):
-                self.assignment(leaf)
-        else:
-            self.assignment(leaf)
+        if a.condition is None:
+            self.assignment(leaf, self.value(settled(a.value), leaf))
+            return
+        condition, value = self.value(a.condition, leaf), self.value(settled(a.value), leaf)
+        if leaf in self.accumulators and a.op in SIMD:  # a choice of values makes a vector
+            none = literal(initial(a.op, a.target.dtype), strong(a.target.dtype))
+            self.assignment(leaf, f"({condition} ? {value} : {none})")
+            return
+        with self.block(f"if ({condition})"):
+            self.assignment(leaf, value)
 
-    def assignment(self, leaf: Leaf) -> None:
+    def assignment(self, leaf: Leaf, value: str) -> None:
         a = leaf.assign
         dtype = a.target.dtype
-        value = self.value(settled(a.value), leaf)
         acc = self.accumulators.get(leaf)
         if acc is None:
             place, guard = self.place(a, leaf)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from phistar.backends.c.emit import Function, Site
+from phistar.backends.c.memory import plan
 from phistar.backends.c.names import Names, comment, identifier
-from phistar.backends.c.nests import Localising, fuse, nest
+from phistar.backends.c.nests import Local, Localising, fuse, nest
 from phistar.backends.c.prepare import prepare
 from phistar.backends.c.products import product_nest
 from phistar.backends.c.sharing import Sharing, chunk_size, work
@@ -35,7 +36,6 @@ from phistar.ir.program import Assign, Kind, Program, Tensor
 from phistar.ir.walk import flat
 from phistar.transform.names import names_of
 
-ALIGNMENT = 64  # bytes
 HEADERS = ("program.h", "mathematics.h", "philox.h", "products.h", "windows.h")
 ALONE = 200_000.0  # operations that one thread does before others could have begun
 
@@ -74,6 +74,7 @@ class Generation:
     calls: list[str] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
     number: int = 0
+    part: int = 0
     work: float = 0.0
 
     def run(self) -> Generated:
@@ -93,8 +94,12 @@ class Generation:
         self.order(parts)
         self.uses = Counter(a.tensor for leaf in every_leaf(parts) for a in accesses(leaf))
         self.used: dict[Tensor, None] = {}
+        self.locals = {id(g.nodes): self.inside(g.nodes) for g in groups(parts)}
+        inside = {t for found in self.locals.values() for t in found}
+        self.plan = plan(parts, {*program.inputs, *self.outputs, *inside})
         body = list(self.parts(parts, {}, 2))
-        offsets, arena = self.layout()
+        offsets = {t: offset for t, offset in self.plan.offsets.items() if t in self.used}
+        arena = self.plan.size
         results = tuple(dict.fromkeys((*program.outputs, *updated)))
         source = self.source(body, offsets)
         parallel = self.work > ALONE
@@ -118,12 +123,20 @@ class Generation:
                 part.nodes = fuse(nested(part.nodes, part.var), part.var)
                 part.solo = fuse(nested(part.solo, None), None)
 
+    def inside(self, nodes: list[Node]) -> dict[Tensor, Local]:
+        """The tensors that live inside one loop of these."""
+        finding = Localising(self.uses, frozenset(self.program.outputs))
+        finding.run(nodes)
+        return finding.locals()
+
     # Groups ---------------------------------------------------------------------------------------
 
     def parts(self, parts: list[Part], scans: dict[Var, str], depth: int) -> Iterator[str]:
         """The lines that run the parts one after another."""
         indent = "    " * depth
-        for part in parts:
+        for number, part in enumerate(parts):
+            if depth == 2:
+                self.part = number
             if isinstance(part, Repeat):
                 name = identifier(part.var.name)
                 while name in scans.values():
@@ -156,9 +169,8 @@ class Generation:
         """Writes the function; its name."""
         self.number += 1
         name = f"group_{self.number}"
-        finding = Localising(self.uses, frozenset(self.program.outputs))
-        finding.run(nodes)
-        f = Function(self.names, finding.locals(), self.sites, scope=dict(scans))
+        local = self.locals[id(nodes)] if group is not None else self.inside(nodes)
+        f = Function(self.names, local, self.sites, scope=dict(scans))
         if group is not None:
             assert group.var is not None
             f.shared, f.chunk, f.chunk_size = group.var, group.chunk, chunk_size(group.var.size)
@@ -175,24 +187,15 @@ class Generation:
         self.used |= f.used
         long_scans = "".join(f", long {scan}" for scan in scans.values())
         head = f"static void {name}(const struct run *run, long lo, long hi{long_scans}) {{"
-        pointers = [
-            f"    {C_TYPES[t.dtype]} *restrict {field} = run->{field};"
-            for t in f.used
-            for field in [self.names(t, t.name)]
-        ]
+        pointers = [self.pointer(t) for t in f.used]
         self.functions.append("\n".join([head, *pointers, *f.tables, *f.lines, "}"]))
         return name
 
-    # Memory ---------------------------------------------------------------------------------------
-
-    def layout(self) -> tuple[dict[Tensor, int], int]:
-        """Where in the arena each tensor that comes neither in nor out is; how large it is."""
-        offsets, size = {}, 0
-        for t in self.used:
-            if t not in self.program.inputs and t not in self.outputs:
-                offsets[t] = size
-                size += -(-bytes_of(t) // ALIGNMENT) * ALIGNMENT
-        return offsets, size
+    def pointer(self, t: Tensor) -> str:
+        """The tensor by its name; restrict, if no other has the same place in this part."""
+        alone = self.part not in self.plan.together.get(t, ())
+        name = self.names(t, t.name)
+        return f"    {C_TYPES[t.dtype]} *{'restrict ' if alone else ''}{name} = run->{name};"
 
     # Text -----------------------------------------------------------------------------------------
 
@@ -265,8 +268,9 @@ def described(t: Tensor) -> str:
     return f"{t.name}[{', '.join(map(str, t.storage))}] {t.kind.value}"
 
 
-def bytes_of(t: Tensor) -> int:
-    size = t.dtype.numpy.itemsize if t.dtype.value != "bf16" else 2
-    for n in t.storage:
-        size *= n
-    return size
+def groups(parts: Iterable[Part]) -> Iterator[Group]:
+    for part in parts:
+        if isinstance(part, Group):
+            yield part
+        else:
+            yield from groups(part.body)

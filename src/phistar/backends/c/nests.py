@@ -10,8 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from phistar.backends.c.prepare import initial
-from phistar.backends.c.tree import Access, Leaf, Loop, Node, Product, Var, Window, accesses, leaves
+from phistar.backends.c.tree import (
+    Access,
+    Leaf,
+    Loop,
+    Node,
+    Product,
+    Var,
+    Window,
+    accesses,
+    initial,
+    leaves,
+)
 from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Assign, Const, Expr, Index, Kind, Load, Tensor
 from phistar.ir.walk import affine_indices, free_indices

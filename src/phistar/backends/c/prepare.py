@@ -6,14 +6,12 @@ T.old[...] = T[...]     before an assignment that reads its own target elsewhere
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from phistar.backends.c.tree import Leaf, Loop, Node, Var
+from phistar.backends.c.factors import name_factors
+from phistar.backends.c.tree import Leaf, Loop, Node, Var, initial
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive
 from phistar.ir.program import (
@@ -43,11 +41,12 @@ from phistar.ir.walk import (
 from phistar.transform.flatten import flatten
 from phistar.transform.inline import inline
 from phistar.transform.names import names_of
+from phistar.transform.reuse import reuse
 
 
 def prepare(program: Program) -> list[Node]:
     """The leaves of a program, in order, scans as loops around them."""
-    program = constants(inline(flatten(program)))
+    program = reuse(name_factors(constants(inline(flatten(program)))))
     return list(Preparation(program).nodes(program.statements, {}))
 
 
@@ -89,6 +88,7 @@ class Preparation:
     def nodes(self, statements: tuple[Statement, ...], scans: dict[Index, Var]) -> Iterator[Node]:
         for s in statements:
             if not scans:  # inside a scan everything is filled before it
+                s = self.chosen(s) if isinstance(s, Assign) else s
                 yield from self.fills(s)
             if isinstance(s, Scan):
                 var = Var(s.index.name, s.index.size)
@@ -100,6 +100,21 @@ class Preparation:
             for t in self.program.outputs:
                 if t not in self.touched:
                     yield fill(t, 0)
+
+    def chosen(self, a: Assign) -> Assign:
+        """if c: T[i] = e, the first to write T, as T[i] = where(c, e, 0): nothing to fill before.
+
+        A vector is chosen from in one step, but written in part and read again with a delay.
+        """
+        t = a.target.tensor
+        if a.condition is None or a.over or t in self.touched or a.op in (Op.ARGMAX, Op.ARGMIN):
+            return a
+        plain = replace(a, condition=None)
+        if not defines(plain) or t in read_tensors([a]):
+            return a
+        none = Const(initial(a.op, t.dtype), t.dtype)
+        value = Apply(Primitive.WHERE, (a.condition, a.value, none), t.dtype)
+        return replace(plain, op=Op.SET, value=value)
 
     def fills(self, s: Statement) -> Iterator[Leaf]:
         """What must hold its first value before a statement."""
@@ -252,17 +267,3 @@ def fill(t: Tensor, value: float | int | bool) -> Leaf:
     at = tuple(Affine(((index, 1),), t.bounds(axis)[0]) for axis, index in enumerate(indices))
     assign = Assign(Load(t, at), Op.SET, Const(value, t.dtype))
     return Leaf(assign, {i: Var(i.name, i.size) for i in indices}, define=True)
-
-
-def initial(op: Op, dtype: DType) -> float | int | bool:
-    """What a tensor holds before its first assignment, which has this op."""
-    if op is Op.MUL:
-        return 1
-    if op in (Op.MAX, Op.MIN):
-        if dtype.is_bool:
-            return op is Op.MIN
-        if dtype.is_float:
-            return -math.inf if op is Op.MAX else math.inf
-        bounds = np.iinfo(dtype.numpy)
-        return int(bounds.min if op is Op.MAX else bounds.max)
-    return 0

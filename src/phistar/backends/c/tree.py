@@ -8,10 +8,15 @@ A group of nodes is shared among the threads by one of its loop variables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import numpy as np
+
+from phistar.ir.dtypes import DType
+from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Assign, Expr, Index, Load, Pad, Subscript, Tensor
 from phistar.ir.walk import all_indices
 from phistar.ir.walk import nodes as expressions_in
@@ -202,3 +207,17 @@ def alone_at(s: Subscript, leaf: Leaf) -> Var | None:
 def moves(s: Subscript) -> Affine | None:
     """The affine part of a subscript; None for a gather."""
     return s if isinstance(s, Affine) else s.position if isinstance(s, Pad) else None
+
+
+def initial(op: Op, dtype: DType) -> float | int | bool:
+    """What a tensor holds before its first assignment, which has this op."""
+    if op is Op.MUL:
+        return 1
+    if op in (Op.MAX, Op.MIN):
+        if dtype.is_bool:
+            return op is Op.MIN
+        if dtype.is_float:
+            return -math.inf if op is Op.MAX else math.inf
+        bounds = np.iinfo(dtype.numpy)
+        return int(bounds.min if op is Op.MAX else bounds.max)
+    return 0
