@@ -121,8 +121,16 @@ if TYPE_CHECKING:
     from phistar import zoo as zoo
     from phistar.ir.check import check as check
     from phistar.ir.parser import parse as parse
+    from phistar.optim.adafactor import Adafactor as Adafactor
+    from phistar.optim.adagrad import AdaGrad as AdaGrad
     from phistar.optim.adam import Adam as Adam
     from phistar.optim.adam import AdamW as AdamW
+    from phistar.optim.lbfgs import LBFGS as LBFGS
+    from phistar.optim.lion import Lion as Lion
+    from phistar.optim.muon import Muon as Muon
+    from phistar.optim.nadam import NAdam as NAdam
+    from phistar.optim.radam import RAdam as RAdam
+    from phistar.optim.rmsprop import RMSProp as RMSProp
     from phistar.optim.sgd import SGD as SGD
     from phistar.training.algorithm import compile as compile
     from phistar.training.evaluating import evaluate as evaluate
@@ -139,8 +147,16 @@ __version__ = "0.1.0"
 # fmt: off
 LATER: dict[str, str] = {
     "data": "", "optim": "", "zoo": "",
+    "Adafactor": "phistar.optim.adafactor",
+    "AdaGrad":  "phistar.optim.adagrad",
     "Adam":     "phistar.optim.adam",
     "AdamW":    "phistar.optim.adam",
+    "LBFGS":    "phistar.optim.lbfgs",
+    "Lion":     "phistar.optim.lion",
+    "Muon":     "phistar.optim.muon",
+    "NAdam":    "phistar.optim.nadam",
+    "RAdam":    "phistar.optim.radam",
+    "RMSProp":  "phistar.optim.rmsprop",
     "SGD":      "phistar.optim.sgd",
     "compile":  "phistar.training.algorithm",
     "fit":      "phistar.training.fitting",

@@ -88,7 +88,7 @@ class Counting:
 
     def update_all(self, states: Mapping[Parameter, Any], step: Tensor) -> None:
         total = shared_state(self, "counting", "total")
-        updates = shared_state(self, "counting", "updates", 10, "i64")
+        updates = shared_state(self, "counting", "updates", (), 10, "i64")
         other = shared_state(states, "counting", "updates", dtype="i64")
         assert shared_state(self, "counting", "total") is total
         total[()] += training_loss()

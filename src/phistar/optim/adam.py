@@ -2,70 +2,71 @@
 
 m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²
 Φ -= rate * (m / (1 - β1^t)) / (sqrt(v / (1 - β2^t)) + ε)                       t = 1, 2, ...
+AMSGrad: the largest v so far instead of v.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from phistar.language.functions import cast, sqrt
-from phistar.language.tensors import Parameter, Tensor, state, tensors
-from phistar.optim.optimizer import fraction, not_negative, positive, shown
+from phistar.language.functions import maximum, sqrt
+from phistar.language.tensors import Parameter, Tensor
+from phistar.optim.parts import decayed, like, shrink
+from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
+from phistar.optim.writing import Rate, number_of, once, rate_of
 
 
 @dataclass(frozen=True, repr=False)
 class Adam:
     """Adam (Kingma and Ba, 2015, algorithm 1). weight_decay: times the parameter is added to the
-    gradient. Raises UsageError for numbers outside their ranges.
+    gradient. amsgrad: never forget a large gradient (Reddi et al., 2018). Raises UsageError for
+    numbers outside their ranges.
     """
 
-    rate: float = 1e-3
+    rate: Rate = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    amsgrad: bool = False
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        checked = {
-            "rate": positive(f"the rate of {name}", self.rate),
-            "beta1": fraction(f"beta1 of {name}", self.beta1),
-            "beta2": fraction(f"beta2 of {name}", self.beta2),
-            "eps": not_negative(f"eps of {name}", self.eps),
-            "weight_decay": not_negative(f"the weight decay of {name}", self.weight_decay),
-        }
-        for field_name, number in checked.items():
-            object.__setattr__(self, field_name, number)
+        settle(
+            self, rate=rate, beta1=fraction, beta2=fraction, eps=not_negative,
+            weight_decay=not_negative,
+        )  # fmt: skip
 
-    def __repr__(self) -> str:
-        return shown(self)
+    __repr__ = shown
 
     def states(self, parameter: Parameter) -> Mapping[str, Parameter]:
-        """The two moving means, zero at first."""
-        shape = parameter.shape
-        return {name: state(*shape, dtype=parameter.dtype) for name in ("m", "v")}
+        """The two moving means, zero at first, and the largest second one."""
+        return like(parameter, "m", "v", *(["largest"] if self.amsgrad else []))
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above; the bias corrections are numbers, computed once a step."""
-        gradient: Any = parameter.grad[...]
-        if self.weight_decay:
-            gradient = gradient + self.weight_decay * parameter[...]
-        self.move(parameter, states, step, gradient)
+        self.move(parameter, states, step, decayed(parameter, self.weight_decay))
 
     def move(
         self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor, gradient: Any
     ) -> None:
         """Both means, and the step."""
         m, v = states["m"], states["v"]
-        rate, root = tensors("rate root")
-        t = cast(step + 1, parameter.dtype)
-        rate[()] = self.rate / (1 - self.beta1**t)
-        root[()] = 1 / sqrt(1 - self.beta2**t)
-        m[...] = self.beta1 * m[...] + (1 - self.beta1) * gradient
-        v[...] = self.beta2 * v[...] + (1 - self.beta2) * gradient**2
+        step_size, root = self.corrections(parameter, step)
+        m[...] = self.beta1 * m[...] + rest(self.beta1) * gradient
+        v[...] = self.beta2 * v[...] + rest(self.beta2) * gradient**2
+        if self.amsgrad:
+            v = states["largest"]
+            v[...] = maximum(v[...], states["v"][...])
         parameter[...] += (  # type: ignore[misc]
-            -rate * m[...] / (sqrt(v[...]) * root + self.eps)
+            -step_size * m[...] / (sqrt(v[...]) * root + self.eps)
         )
+
+    def corrections(self, parameter: Parameter, step: Tensor) -> tuple[Tensor, Tensor]:
+        """rate / (1 - β1^t) and 1 / sqrt(1 - β2^t), once for all parameters."""
+        t, key = number_of(step, parameter), (self, parameter.dtype, step)
+        rate = rate_of(self.rate, parameter, step)
+        corrected = once("step_size", key, lambda: rate / (1 - self.beta1**t))
+        return corrected, once("root", key, lambda: 1 / sqrt(1 - self.beta2**t))
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,6 +79,12 @@ class AdamW(Adam):
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """Shrink, then Adam's step."""
-        if self.weight_decay:
-            parameter[...] = (1 - self.rate * self.weight_decay) * parameter[...]
+        shrink(parameter, rate_of(self.rate, parameter, step), self.weight_decay)
         self.move(parameter, states, step, parameter.grad[...])
+
+
+@dataclass(frozen=True, repr=False)
+class AMSGrad(Adam):
+    """Adam(amsgrad=True): the largest second moment so far (Reddi et al., 2018, algorithm 2)."""
+
+    amsgrad: bool = field(default=True)

@@ -10,15 +10,13 @@ all parameters together (the norm of all gradients) has update_all(states, t) in
 one that leaves parameters as they are says by chosen(parameters) which it takes.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, Protocol, TypeAlias
 
-from phistar.errors import UsageError
 from phistar.language.tensors import Parameter, Tensor
 
 States: TypeAlias = Mapping[str, Parameter]
+Kept: TypeAlias = Mapping[Parameter, States]  # every parameter that is updated, and its states
 
 
 class Optimizer(Protocol):
@@ -34,7 +32,7 @@ class Optimizer(Protocol):
         """Write the equations of one update."""
 
 
-def write(optimizer: Any, states: Mapping[Parameter, States], step: Tensor) -> None:
+def write(optimizer: Any, states: Kept, step: Tensor) -> None:
     """Write the update of every parameter: by `update_all(states, step)` if there is one."""
     if hasattr(optimizer, "update_all"):
         optimizer.update_all(states, step)
@@ -49,40 +47,3 @@ def chosen(optimizer: Any, parameters: Sequence[Parameter]) -> Sequence[Paramete
         found: Sequence[Parameter] = optimizer.chosen(parameters)
         return found
     return parameters
-
-
-def positive(what: str, number: Any) -> float:
-    """number, if it is finite and greater than 0; else UsageError."""
-    return positive_or(what, number, "a positive number")
-
-
-def positive_or(what: str, number: Any, wanted: str) -> float:
-    plain = isinstance(number, int | float) and not isinstance(number, bool)
-    if not plain or not math.isfinite(number) or number <= 0:
-        raise UsageError(f"{what} must be {wanted}, not {number!r}")
-    return float(number)
-
-
-def not_negative(what: str, number: Any) -> float:
-    """number, if it is finite and at least 0; else UsageError."""
-    if number == 0 and not isinstance(number, bool):
-        return 0.0
-    return positive_or(what, number, "a number from 0 on")
-
-
-def fraction(what: str, number: Any) -> float:
-    """number, if it is at least 0 and less than 1; else UsageError."""
-    found = not_negative(what, number)
-    if found >= 1:
-        raise UsageError(f"{what} must be from 0 to below 1, not {number!r}")
-    return found
-
-
-def shown(optimizer: Any) -> str:
-    """An optimizer as it was written: SGD(rate=0.1), without what was left as it is."""
-    said = [
-        f"{f.name}={getattr(optimizer, f.name)!r}"
-        for n, f in enumerate(fields(optimizer))
-        if n == 0 or getattr(optimizer, f.name) != f.default
-    ]
-    return f"{type(optimizer).__name__}({', '.join(said)})"

@@ -7,12 +7,14 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from phistar.errors import UsageError
 from phistar.ir.dtypes import DType
 from phistar.language.functions import cast
 from phistar.language.tensors import Parameter, Tensor, state, tensors
+
+Rate: TypeAlias = float | Callable[[Any], Any]  # a number, or a function of the step number
 
 
 @dataclass(eq=False)
@@ -70,9 +72,14 @@ def once(name: str, key: Hashable, value: Callable[[], Any]) -> Tensor:
 
 
 def shared_state(
-    owner: Any, prefix: str, name: str, init: float = 0, dtype: str | DType = "f64"
+    owner: Any,
+    prefix: str,
+    name: str,
+    shape: tuple[int, ...] = (),
+    init: float = 0,
+    dtype: str | DType = DType.F64,
 ) -> Parameter:
-    """A number that is kept from step to step beside no parameter: the state `<prefix>.<name>`.
+    """What is kept from step to step beside no parameter: the state `<prefix>.<name>`.
 
     owner: the optimizer or schedule whose state it is; another owner's has another prefix.
     """
@@ -83,7 +90,7 @@ def shared_state(
         now.owners.append((owner, prefix))
     full = f"{prefix}{number if number > 1 else ''}.{name}"
     if full not in now.shared:
-        now.shared[full] = state((), init=init, dtype=dtype)
+        now.shared[full] = state(shape, init=init, dtype=dtype)
         now.shared[full].name = full
     return now.shared[full]
 
