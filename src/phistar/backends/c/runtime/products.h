@@ -32,6 +32,8 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
 /* One tile: `rows` rows, one or two vectors of columns. Sums begin with what C holds, or with 0. */
 #define ZERO1(r) vec c##r##_0 = {0};
 #define ZERO2(r) vec c##r##_0 = {0}, c##r##_1 = {0};
+#define NEAR1(r) __builtin_prefetch(C + r * cm, 1); /* it is written when the sums are ready */
+#define NEAR2(r) NEAR1(r) __builtin_prefetch(C + r * cm + lanes, 1);
 #define STEP1(r) c##r##_0 += A[r * am] * b0;
 #define STEP2(r) { number a = A[r * am]; c##r##_0 += a * b0; c##r##_1 += a * b1; }
 #define ADD1(r) *(vec *)(C + r * cm) = c##r##_0 + (fresh ? (vec){0} : *(vec *)(C + r * cm));
@@ -46,6 +48,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         typedef vector vec;                                                                       \
         enum { lanes = sizeof(vec) / sizeof(type) };                                              \
         EACH_##rows(ZERO2)                                                                        \
+        EACH_##rows(NEAR2)                                                                        \
         for (long p = 0; p < k; p++, A += ak, B += bk, next += bk) {                              \
             __builtin_prefetch(next);                                                             \
             vec b0 = *(const vec *)B, b1 = *(const vec *)(B + lanes);                             \
@@ -131,25 +134,23 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         /* Rows far apart share lines of a cache; sums far apart use little of a line and of a page. */\
         int far = ak == 1 && m > 1 && (am * sizeof(type) % 1024 == 0 || am > 4096);               \
         int sparse = am == 1 && m >= MOST_ROWS && ak * sizeof(type) >= 512;                       \
-        if (k == 0 && fresh)                                                                      \
-            for (long i = 0; i < m; i++)                                                          \
-                for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
-        for (long p = 0; p < k; p += block, fresh = 0, A += block * ak, B += block * bk) {        \
-            long depth = k - p < block ? k - p : block;                                           \
-            if (!far && !sparse) {                                                                \
-                columns_all_##suffix(m, n, depth, A, am, ak, B, bk, C, cm, fresh);                \
-                continue;                                                                         \
-            }                                                                                     \
-            for (long i = 0; i < m; i += rows) {                                                  \
-                long some = m - i < rows ? m - i : rows;                                          \
+        for (long i = 0; i < m; i += rows, A += rows * am, C += rows * cm) {                      \
+            long some = m - i < rows ? m - i : rows;                                              \
+            if (k == 0 && fresh)                                                                  \
+                for (long r = 0; r < some; r++)                                                   \
+                    for (long j = 0; j < n; j++) C[r * cm + j] = 0;                               \
+            for (long p = 0; p < k; p += block) {                                                 \
+                long depth = k - p < block ? k - p : block;                                       \
+                const type *a = A + p * ak;                                                       \
                 if (sparse)                                                                       \
                     for (long r = 0; r < depth; r++)                                              \
-                        memcpy(near + r * rows, A + r * ak + i, some * sizeof(type));             \
-                else                                                                              \
+                        memcpy(near + r * rows, a + r * ak, some * sizeof(type));                 \
+                else if (far)                                                                     \
                     for (long r = 0; r < some; r++)                                               \
-                        memcpy(near + r * depth, A + (i + r) * am, depth * sizeof(type));         \
-                columns_all_##suffix(some, n, depth, near, sparse ? 1 : depth, sparse ? rows : 1, \
-                                     B, bk, C + i * cm, cm, fresh);                               \
+                        memcpy(near + r * depth, a + r * am, depth * sizeof(type));               \
+                long nm = sparse ? 1 : far ? depth : am, nk = sparse ? rows : far ? 1 : ak;       \
+                columns_all_##suffix(some, n, depth, sparse || far ? near : a, nm, nk,            \
+                                     B + p * bk, bk, C, cm, fresh && p == 0);                     \
             }                                                                                     \
         }                                                                                         \
     }                                                                                             \
@@ -166,19 +167,26 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
     __attribute__((unused)) static void product_turned_##suffix(                                  \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         int fresh) {                                                                              \
-        enum { lanes = sizeof(vec_##suffix) / sizeof(type), wide = 2 * lanes, block = 128 };      \
-        type turned[wide * block] __attribute__((aligned(64)));                                   \
+        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type), block = 128, rows = 8 * MOST_ROWS };\
+        type turned[16 * wide * block] __attribute__((aligned(64)));                              \
         if (k == 0 && fresh)                                                                      \
             for (long i = 0; i < m; i++)                                                          \
                 for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
-        for (long p = 0; p < k; p += block, fresh = 0, A += block, B += block) {                  \
-            long depth = k - p < block ? k - p : block;                                           \
-            for (long j = 0; j < n; j += wide) {                                                  \
-                long some = n - j < wide ? n - j : wide;                                          \
-                turn_##suffix(some, depth, B + j * bn, bn, turned);                               \
-                columns_all_##suffix(m, some, depth, A, am, 1, turned, some, C + j, cm, fresh);   \
+        for (long first = 0; first < n; first += 16 * wide)                                       \
+            for (long p = 0; p < k; p += block) {                                                 \
+                long depth = k - p < block ? k - p : block;                                       \
+                long last = n - first < 16 * wide ? n : first + 16 * wide;                        \
+                for (long j = first; j < last; j += wide)                                         \
+                    turn_##suffix(last - j < wide ? last - j : wide, depth, B + j * bn + p, bn,   \
+                                  turned + (j - first) * depth);                                  \
+                for (long i = 0; i < m; i += rows)                                                \
+                    for (long j = first; j < last; j += wide) {                                   \
+                        long some = last - j < wide ? last - j : wide;                            \
+                        columns_all_##suffix(m - i < rows ? m - i : rows, some, depth,            \
+                                             A + i * am + p, am, 1, turned + (j - first) * depth, \
+                                             some, C + i * cm + j, cm, fresh && p == 0);          \
+                    }                                                                             \
             }                                                                                     \
-        }                                                                                         \
     }                                                                                             \
     /* The sum of a vector's numbers: of neighbours, of neighbouring sums, and so on. */          \
     static inline type total_##suffix(vec_##suffix v) {                                           \
