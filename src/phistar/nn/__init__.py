@@ -1,1 +1,9 @@
-"""Layers and losses in phistar's notation. Models of today write theirs out: see `phistar.zoo`."""
+"""Layers in phistar's notation: `ph.Model`s whose `__call__` takes a tensor and gives a tensor."""
+
+from phistar.nn.linear import Bilinear, Embedding, Linear
+
+__all__ = [
+    "Bilinear",
+    "Embedding",
+    "Linear",
+]
