@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from judging import Function, assert_same
+from judging import Function, assert_same, of_arrays, one_number
+from numpy.testing import assert_allclose
 
+import phistar as ph
 from phistar import losses
+from phistar.errors import DTypeError, IndexRangeError, ShapeError, UsageError
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytestmark = pytest.mark.torch
@@ -420,3 +423,127 @@ def test_on_other_backends(row: Row, backend: str) -> None:
 def test_on_xla(row: Row) -> None:
     pytest.importorskip("jax", reason="the xla backend needs jax: phistar[xla]")
     assert_same(row.ours, row.theirs, row.args, "xla")
+
+
+# Numbers that a formula written down without care would not survive -------------------------------
+
+
+LARGE = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]])
+SAME = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+ZEROS = np.zeros((2, 3))
+ONES = np.array([[1.0, 0, 0], [0, 1, 0]])
+HARD: dict[str, tuple[Function, tuple[np.ndarray, ...]]] = {
+    "cross_entropy": (lambda s: losses.cross_entropy(s, [1, 0]), (LARGE,)),
+    "soft cross_entropy": (losses.cross_entropy, (LARGE, ONES)),
+    "all ignored": (lambda s: losses.cross_entropy(s, [-1, -1], ignore_index=-1), (LARGE,)),
+    "no weight": (lambda s: losses.cross_entropy(s, [1, 1], weight=[1.0, 0, 1]), (LARGE,)),
+    "focal, right": (lambda s: losses.focal(s, [0, 1], gamma=0.5), (LARGE,)),
+    "focal, wrong": (lambda s: losses.focal(s, [1, 0], gamma=0.5), (LARGE,)),
+    "binary_focal": (lambda s: losses.binary_focal(s, ONES, gamma=0.5), (LARGE,)),
+    "with_logits": (lambda s: losses.binary_cross_entropy_with_logits(s, ONES), (LARGE,)),
+    "binary_cross_entropy": (lambda p: losses.binary_cross_entropy(p, ONES[::-1]), (ONES,)),
+    "kl_divergence": (losses.kl_divergence, (ONES, ONES)),
+    "kl_divergence of logarithms": (
+        lambda p, q: losses.kl_divergence(p, q, log_probabilities=True),
+        (np.array([[0.0, -np.inf]]), np.array([[-1.0, -np.inf]])),
+    ),
+    "log_cosh": (losses.log_cosh, (LARGE, -LARGE)),
+    "cosine_similarity": (losses.cosine_similarity, (SAME, ZEROS)),
+    "cosine_embedding": (lambda a, b: losses.cosine_embedding(a, b, [1, -1]), (SAME, ZEROS)),
+    "triplet_margin": (lambda a, b, c: losses.triplet_margin(a, b, c, eps=0), (SAME,) * 3),
+    "triplet_margin p=3": (
+        lambda a, b, c: losses.triplet_margin(a, b, c, eps=0, p=3),
+        (SAME,) * 3,
+    ),
+    "contrastive": (lambda a, b: losses.contrastive(a, b, [True, False]), (SAME, SAME)),
+    "dice": (lambda p: losses.dice(p, ZEROS), (ZEROS,)),
+    "nll of -inf": (lambda p: losses.nll(p, [-1, 1], ignore_index=-1), (np.log(ONES + 1e-300),)),
+    "crf_nll": (lambda e, A: losses.crf_nll(e, [0, 0], A), (LARGE, np.diag([1e4, -1e4, 0]))),
+    "ctc": (lambda p: losses.ctc(p, [1]), (LARGE - 1e4,)),
+    "negative_sampling": (losses.negative_sampling, (LARGE[:, 0], LARGE)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("case", HARD)
+def test_no_infinity_and_no_nan(case: str, dtype: str) -> None:
+    loss, args = HARD[case]
+    given = [a.astype(dtype) for a in args]
+    value, gradients = ph.value_and_grad(of_arrays(one_number(loss), len(args)))(*given)
+    assert np.isfinite(value)
+    for gradient in gradients if isinstance(gradients, tuple) else (gradients,):
+        assert np.isfinite(gradient).all()
+
+
+def test_a_mean_over_nothing_is_zero() -> None:
+    L = losses.cross_entropy(normal(2, 3), [7, 7], ignore_index=7)
+    assert L.value == 0
+
+
+def test_small_differences_keep_their_digits() -> None:
+    small = np.array([1e-6], "f4")
+    assert_allclose(losses.log_cosh(small, np.zeros(1, "f4")).value, 0.5e-12, rtol=1e-6)
+
+
+def test_in_training() -> None:
+    class Line(ph.Model):
+        def __init__(self) -> None:
+            self.W = ph.param(3, 2, init=0)
+
+        def __call__(self, x: Any) -> Any:
+            s, b, y, i = ph.tensors("s"), *ph.indices("b y i")
+            s[b, y] = self.W[y, i] * x[b, i]
+            return s
+
+    def loss(model: Line, x: Any, label: Any) -> Any:
+        return losses.cross_entropy(model(x), label, weight=[1.0, 2.0, 1.0], ignore_index=255)
+
+    x = normal(60, 2).astype("f4")
+    label = (x > 0).sum(1).astype("u1")
+    label[::7] = 255
+    data = ph.data.Dataset(x=x, label=label)
+    history = ph.fit(Line(), loss, data, optimizer=ph.SGD(0.5), epochs=5, progress=False)
+    assert_allclose(history.losses[0], np.log(3), rtol=1e-5)
+    assert history.losses[-1] < history.losses[0]
+
+
+# Refusals -----------------------------------------------------------------------------------------
+
+two, three = np.zeros((2, 3)), np.zeros(3)
+whole = np.zeros(2, int)
+REFUSED: list[tuple[Function, type[Exception], str]] = [
+    (lambda: losses.mse(two, three), ShapeError, r"input and target of mse must have one shape"),
+    (lambda: losses.mse(whole, whole), DTypeError, "input must hold floating numbers, not i64"),
+    (lambda: losses.l1(two, two, reduction="avg"), UsageError, '"mean", "sum" or "none"'),
+    (lambda: losses.huber(two, two, delta=0), UsageError, "delta of huber must be a number above"),
+    (lambda: losses.smooth_l1(two, two, beta=-1), UsageError, "beta of smooth_l1 must be a number"),
+    (lambda: losses.gaussian_nll(two, two, np.ones(4)), ShapeError, r"variance of gaussian_nll"),
+    (lambda: losses.cross_entropy(two, three), ShapeError, "soft labels of cross_entropy"),
+    (lambda: losses.cross_entropy(two, [0, 1, 2]), ShapeError, "without the axis of the classes"),
+    (lambda: losses.cross_entropy(1.0, 0), ShapeError, "must have at least 1 axes"),
+    (lambda: losses.cross_entropy(two, whole, axis=2), UsageError, "there is no axis 2"),
+    (lambda: losses.cross_entropy(two, two, ignore_index=1), UsageError, "soft labels have none"),
+    (lambda: losses.cross_entropy(two, whole, ignore_index=1.5), UsageError, "ignore_index must"),
+    (lambda: losses.cross_entropy(two, whole, label_smoothing=2), UsageError, "from 0 to 1"),
+    (lambda: losses.cross_entropy(two, whole, weight=[1.0]), ShapeError, "weight of cross_entropy"),
+    (lambda: losses.nll(two, two), DTypeError, "label must hold whole numbers, not f64"),
+    (lambda: losses.multi_margin(two, whole, p=3), UsageError, "p of multi_margin is 1 or 2"),
+    (
+        lambda: losses.binary_cross_entropy(two, two, weight=[1.0, 2.0]),
+        ShapeError,
+        r"weight must have shape \(2, 3\) or \(3,\), not \(2,\)",
+    ),
+    (lambda: losses.gaussian_kl(two, two, two), UsageError, "wants both other_mean and"),
+    (lambda: losses.cosine_embedding(two, two, three), ShapeError, "label of cosine_embedding"),
+    (lambda: losses.dice(two, two, axis=0), UsageError, "dice sums over axes that are neither"),
+    (lambda: losses.dice(two, two, axis=1), UsageError, "dice sums over axes that are neither"),
+    (lambda: losses.negative_sampling(two, three), ShapeError, "positive of negative_sampling"),
+    (lambda: losses.nce(three, two.T, two, two.T), ShapeError, "positive_noise of nce"),
+    (lambda: losses.cross_entropy(two, [3, 0]).value, IndexRangeError, "3"),
+]
+
+
+@pytest.mark.parametrize("call, error, message", REFUSED)
+def test_refusals(call: Function, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

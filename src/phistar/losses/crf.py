@@ -12,7 +12,7 @@ from phistar.language.expression import Expr, Index, lift
 from phistar.language.functions import cast, equal, where
 from phistar.language.reductions import argmax, logsumexp, max, sum
 from phistar.language.scans import scan
-from phistar.language.subscripts import first, last
+from phistar.language.subscripts import first, last, pad
 from phistar.language.tensors import Tensor
 from phistar.losses.operands import (
     Indices,
@@ -24,7 +24,7 @@ from phistar.losses.operands import (
     wholes,
 )
 
-t, u, i, j = Index("t"), Index("u"), Index("i"), Index("j")
+t, i, j = Index("t"), Index("i"), Index("j")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +111,9 @@ def score(c: Chain, tags: Tensor) -> Expr:
     y[(*n, t)] = where(c.inside(t), cast(tags[(*n, t)], "i64"), 0)
     here = sum[t : c.inside(t)](c.e[(*n, t, y[(*n, t)])])
     ends = c.start[y[(*n, 0)]] + sum[t : equal(t, c.steps - 1)](c.end[y[(*n, t)]])
-    s[n] = here + ends
-    if c.e.shape[-2] == 1:
-        return s[n]
-    return s[n] + sum[u : c.inside(u + 1)](c.A[y[(*n, u)], y[(*n, u + 1)]])
+    after = c.A[y[(*n, pad(t, 1, 0))], y[(*n, t)]]
+    s[n] = here + ends + sum[t : c.inside(t) & (t > 0)](after)
+    return s[n]
 
 
 def crf_decode(
