@@ -190,8 +190,10 @@ def settled(e: Expr) -> Expr:
 
 
 def cast(e: Expr | Number, dtype: DType) -> Expr:
+    """e as dtype; weak floats take a float type at once: cast(0.1, "f64") is not f32's 0.1."""
     e = lift(e)
-    return Cast(settled(e), dtype)
+    direct = e.dtype is Weak.FLOAT and dtype.is_float
+    return Cast(settle(e, dtype) if direct else settled(e), dtype)
 
 
 FLOAT_REDUCTIONS = frozenset(
