@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from phistar import zoo as zoo
     from phistar.ir.check import check as check
     from phistar.ir.parser import parse as parse
+    from phistar.optim import schedules as schedules
     from phistar.optim.adafactor import Adafactor as Adafactor
     from phistar.optim.adagrad import AdaGrad as AdaGrad
     from phistar.optim.adam import Adam as Adam
@@ -158,6 +159,7 @@ LATER: dict[str, str] = {
     "NAdam":    "phistar.optim.nadam",
     "RAdam":    "phistar.optim.radam",
     "RMSProp":  "phistar.optim.rmsprop",
+    "schedules": "phistar.optim",
     "SGD":      "phistar.optim.sgd",
     "compile":  "phistar.training.algorithm",
     "fit":      "phistar.training.fitting",

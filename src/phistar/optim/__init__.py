@@ -1,5 +1,6 @@
 """Optimizers: pairs of initial states and update equations, in phistar's own notation."""
 
+from phistar.optim import schedules
 from phistar.optim.adabelief import AdaBelief
 from phistar.optim.adafactor import Adafactor
 from phistar.optim.adagrad import AdaDelta, AdaGrad
@@ -42,4 +43,5 @@ __all__ = [
     "RAdam",
     "RMSProp",
     "Rprop",
+    "schedules",
 ]

@@ -28,7 +28,8 @@ class Writing:
     loss: Tensor
     shared: dict[str, Parameter]
     known: dict[Hashable, Tensor] = field(default_factory=dict)
-    owners: list[Any] = field(default_factory=list)
+    done: set[Hashable] = field(default_factory=set)
+    owners: list[tuple[Any, str]] = field(default_factory=list)
 
 
 _writing: ContextVar[Writing | None] = ContextVar("phistar_writing", default=None)
@@ -71,6 +72,15 @@ def once(name: str, key: Hashable, value: Callable[[], Any]) -> Tensor:
     return known[name, key]
 
 
+def first_time(key: Hashable) -> bool:
+    """Whether this update asks for the first time: for equations that stand in it once."""
+    known = current().done
+    if key in known:
+        return False
+    known.add(key)
+    return True
+
+
 def shared_state(
     owner: Any,
     prefix: str,
@@ -99,11 +109,8 @@ def rate_of(rate: Any, parameter: Parameter, step: Tensor) -> Any:
     """A rate in the type of a parameter: the number, or what the schedule says at this step."""
     if not callable(rate):
         return rate
-    return once(
-        "rate",
-        (rate, parameter.dtype, step),
-        lambda: cast(rate(cast(step, DType.F64)), parameter.dtype),
-    )
+    now = once("now", (step,), lambda: cast(step, DType.F64))
+    return once("rate", (rate, parameter.dtype, step), lambda: cast(rate(now), parameter.dtype))
 
 
 def number_of(step: Tensor, parameter: Parameter) -> Tensor:
