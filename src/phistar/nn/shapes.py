@@ -3,6 +3,7 @@
 from typing import Any
 
 from phistar.errors import ShapeError, UsageError
+from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
 
 
@@ -58,3 +59,9 @@ def each(layer: Any, what: str, value: Any, axes: int, least: int = 1) -> tuple[
             f"{what} of {type(layer).__name__} must be one number or {axes}, not {value!r}"
         )
     return tuple(whole(layer, what, v, least) for v in value)
+
+
+def leading(shape: tuple[int, ...], own: int) -> tuple[Index, ...]:
+    """Indices for the axes before a layer's own: b if there is one, else b1, b2, ..."""
+    count = len(shape) - own
+    return (Index("b"),) if count == 1 else tuple(Index(f"b{n}") for n in range(1, count + 1))
