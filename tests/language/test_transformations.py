@@ -181,3 +181,45 @@ def test_any_number_of_arguments_again_and_again() -> None:
     for _ in range(3):
         assert_allclose(total(x, x), 2 * x)
         assert_allclose(total(x), x)
+
+
+class Stack(ph.Model):
+    """x[b, i] through scales that stand in a list and a dict."""
+
+    def __init__(self) -> None:
+        self.layers = [Scale(2.0), Scale(3.0)]
+        self.named = {"last": Scale(5.0)}
+
+    def __call__(self, x: Any) -> Any:
+        for layer in (*self.layers, *self.named.values()):
+            x = layer(x)
+        return x
+
+
+class Scale(ph.Model):
+    def __init__(self, factor: float) -> None:
+        self.c = ph.param(init=factor)
+
+    def __call__(self, x: Any) -> Any:
+        b, i = ph.indices("b i")
+        y = ph.tensors("y")
+        y[b, i] = self.c[()] * x[b, i]
+        return y
+
+
+def test_jit_sees_what_changes_in_lists() -> None:
+    """Calls after the first are quick, but lists and dicts of a model may change between them."""
+    model, x = Stack(), np.ones((2, 3), np.float32)
+    f = ph.jit(lambda model, x: model(x))
+    for _ in range(3):
+        assert f(model, x)[0, 0] == 30
+    model.layers[0] = Scale(4.0)
+    assert f(model, x)[0, 0] == 60
+    model.layers.append(Scale(2.0))
+    assert f(model, x)[0, 0] == 120
+    model.named["last"] = Scale(1.0)
+    assert f(model, x)[0, 0] == 24
+    model.layers[1].c.value = np.float32(1.0)
+    assert f(model, x)[0, 0] == 8
+    del model.layers[-1]
+    assert f(model, x)[0, 0] == 4

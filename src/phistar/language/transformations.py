@@ -10,6 +10,7 @@ these compose, and derivatives have any order.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,15 +43,37 @@ def signature(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def plain(args: tuple[Any, ...]) -> bool:
-    """Nothing but arrays, and models whose attributes are parameters and plain values."""
-    return all(
-        (type(a) is np.ndarray and a.dtype.isnative)
-        or (
-            isinstance(a, Model)
-            and not any(isinstance(v, Model | list | tuple | dict) for v in vars(a).values())
-        )
-        for a in args
-    )
+    """Nothing but arrays and models."""
+    return all((type(a) is np.ndarray and a.dtype.isnative) or isinstance(a, Model) for a in args)
+
+
+def contents(models: list[Model]) -> list[tuple[Any, tuple[Any, ...]]]:
+    """The lists and dicts inside models, and what is in each: these change without notice."""
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    seen: set[int] = set()
+    stack: list[Any] = list(models)
+    while stack:
+        holder = stack.pop()
+        if not isinstance(holder, Model | list | tuple | dict) or id(holder) in seen:
+            continue
+        seen.add(id(holder))
+        if isinstance(holder, Model):
+            stack.extend(vars(holder).values())
+            continue
+        inside = flat_contents(holder)
+        found.append((holder, inside))
+        stack.extend(inside)
+    return found
+
+
+def flat_contents(holder: Any) -> tuple[Any, ...]:
+    return (*holder.keys(), *holder.values()) if isinstance(holder, dict) else tuple(holder)
+
+
+def unchanged(holder: Any, before: tuple[Any, ...]) -> bool:
+    """The same objects are in it, in the same order."""
+    now = flat_contents(holder)
+    return len(now) == len(before) and all(map(operator.is_, now, before))
 
 
 def one_by_one(arguments: Mapping[str, Any], count: int) -> bool:
@@ -75,13 +98,16 @@ class Known:
             for a in ir.assignments(traced.source.statements)
         )
         self.models = [a for a in args if isinstance(a, Model)]  # so that no other has their id
+        self.contents = contents(self.models)
         given = {name for _, name in self.arrays}
         self.owners = [(n, d.owner) for n, d in inputs.items() if n not in given]
         self.arrays = [(n, name) for n, name in self.arrays if name in inputs]
 
     def current(self) -> bool:
         """No model has changed since, and nothing is being traced."""
-        return self.changes == Changes.count and scope.current_trace() is None
+        if self.changes != Changes.count or scope.current_trace() is not None:
+            return False
+        return all(unchanged(holder, before) for holder, before in self.contents)
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         values = {name: owner.data for name, owner in self.owners}

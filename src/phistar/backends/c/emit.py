@@ -44,7 +44,7 @@ from phistar.ir.program import (
     Random,
     Tensor,
 )
-from phistar.ir.walk import affine_bounds, children, free_indices, loads
+from phistar.ir.walk import affine_bounds, children, free_indices, loads, nodes
 
 SIMD = {Op.ADD: "+", Op.MUL: "*", Op.MAX: "max", Op.MIN: "min"}
 COMPARE = {Op.MAX: ">", Op.MIN: "<", Op.ARGMAX: ">", Op.ARGMIN: "<"}
@@ -85,6 +85,7 @@ class Function:
     scope: dict[Var, str] = field(default_factory=dict)
     accumulators: dict[Leaf, Accumulator] = field(default_factory=dict)
     gathers: dict[tuple[Leaf, int, int], str] = field(default_factory=dict)  # leaf, load, axis
+    kept: dict[tuple[Leaf, Load], str] = field(default_factory=dict)
     counter: int = 0
     tables: list[str] = field(default_factory=list)  # of places, made where the function begins
 
@@ -164,8 +165,11 @@ class Function:
 
     def simple(self, loop: Loop, path: tuple[Loop, ...], begin: str, end: str) -> None:
         self.hoist(loop)
+        innermost = all(isinstance(node, Leaf) for node in loop.body)
+        if innermost:
+            self.keep(loop)
         var = self.variable(loop.var)
-        if all(isinstance(node, Leaf) for node in loop.body):
+        if innermost:
             self.pragma(loop)
         head = f"for (long {var} = {begin}; {var} < {end}; {var}++)"
         if loop.backwards:
@@ -189,6 +193,21 @@ class Function:
                         self.counter += 1
                         self.add(f"const long at{self.counter} = {self.gather(e, axis, s, leaf)};")
                         self.gathers[key] = f"at{self.counter}"
+
+    def keep(self, loop: Loop) -> None:
+        """What a condition in a loop guards, and the loop does not move, is read before it: a
+        compiler may not read it in advance, and makes no good vectors of it.
+        """
+        written = {leaf.target for leaf in leaves([loop])}
+        for leaf in leaves([loop]):
+            for e in chosen(leaf.assign):
+                fixed = all(leaf.bind[i] is not loop.var for i in free_indices(e))
+                if e.tensor in written or (leaf, e) in self.kept or not fixed or not inside(e):
+                    continue
+                self.counter += 1
+                text = self.load(e, leaf)
+                self.add(f"const {c_type(e.tensor.dtype)} kept{self.counter} = {text};")
+                self.kept[leaf, e] = f"kept{self.counter}"
 
     def declare(self, loop: Loop) -> None:
         """The tensors that live inside this loop."""
@@ -442,6 +461,8 @@ class Function:
         return converted(text, DType.F64 if suffix == "f64" else DType.F32, dtype)
 
     def load(self, e: Load, leaf: Leaf) -> str:
+        if (leaf, e) in self.kept:
+            return self.kept[leaf, e]
         text = fetched(self.element(e, leaf), e.tensor.dtype)
         for axis, s in enumerate(e.subscripts):
             if isinstance(s, Pad):
@@ -561,6 +582,25 @@ def always(a: Assign) -> Iterator[Load]:
                 stack.append(e.args[0])
             else:
                 stack.extend(children(e))
+
+
+def chosen(a: Assign) -> Iterator[Load]:
+    """Loads that happen in some settings only, as a condition has it."""
+    if a.condition is not None or any(
+        isinstance(e, Apply) and e.function is P.WHERE for e in nodes(a.value)
+    ):
+        yield from loads(a.value)
+
+
+def inside(e: Load) -> bool:
+    """The element exists whatever the condition says."""
+    for axis, s in enumerate(e.subscripts):
+        if not isinstance(s, Affine):
+            return False
+        (low, high), (first, last) = affine_bounds(s), e.tensor.bounds(axis)
+        if low < first or high > last:
+            return False
+    return True
 
 
 def empty(leaf: Leaf, loop: Loop) -> bool:

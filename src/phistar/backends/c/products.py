@@ -26,9 +26,8 @@ from phistar.ir.program import Affine, Apply, Index, Load
 
 SHORT = 4  # numbers side by side that are worth a vector
 TABLE = 16384  # places of sums or columns that a table may hold
-SHORT_SUM = 256  # products of which a sum in parts would have few parts
-MANY_ROWS = 48  # that make up for turning a column of a short sum, and of a long one
-MORE_ROWS = 100
+# Up to which length of a sum how many rows make up for turning a column, as measured.
+TURNS = ((64, 12), (128, 30), (512, 64), (math.inf, 100))
 WIDE = 32  # turns of a loop that are worth setting up registers for
 LEAST = 2048  # multiplications that are worth a call
 
@@ -122,7 +121,7 @@ def turns(rows: Side, columns: Side, depth: Side, cut: frozenset[Index]) -> bool
         return False
     meeting = rows if columns.c == 1 else columns
     meets = meeting.size // 2 if meeting.index in cut else meeting.size
-    return meets >= (MANY_ROWS if depth.size <= SHORT_SUM else MORE_ROWS)
+    return meets >= next(rows for longest, rows in TURNS if depth.size <= longest)
 
 
 def together(sides: list[Side], cut: frozenset[Index]) -> list[Side]:
@@ -149,7 +148,9 @@ def together(sides: list[Side], cut: frozenset[Index]) -> list[Side]:
 def value(product: Product) -> float:
     """More for what runs faster."""
     rows, columns, depth = product.rows.size, product.columns.size, product.sum.size
-    useful = min(columns, 32) if product.kind == "outer" else 0.6 * min(depth, 32)
+    useful = (
+        min(columns, 32) if product.kind == "outer" else 0.15 * min(depth, 32) * min(columns, 4)
+    )
     return useful * min(rows, 16) * min(depth, 256)
 
 
@@ -214,14 +215,19 @@ class Sorted:
         over = set(self.leaf.assign.over)
         sides = self.steps.values()
         free = [s for s in sides if s.index not in over]
-        self.rows = [s for s in free if s.a and s.c and not s.b]
-        self.columns = [s for s in free if s.b and s.c and not s.a]
+        self.rows = more([s for s in free if s.a and s.c and not s.b])
+        self.columns = more([s for s in free if s.b and s.c and not s.a])
         self.sums = [s for s in sides if s.index in over]
 
     @property
     def plain(self) -> bool:
         """Every sum is over both factors."""
         return all(s.a and s.b for s in self.sums)
+
+
+def more(sides: list[Side]) -> list[Side]:
+    """Those with more than one value, if there are any."""
+    return [s for s in sides if s.size > 1] or sides
 
 
 def window(leaf: Leaf, a: Load, b: Load) -> Window | None:

@@ -36,7 +36,7 @@ from phistar.backends.c.tree import (
     leaves,
 )
 from phistar.ir.primitives import Op
-from phistar.ir.program import Affine, Index, Load, Tensor
+from phistar.ir.program import Affine, Index, Kind, Load, Tensor
 from phistar.ir.walk import loads
 from phistar.ir.walk import nodes as expressions_in
 from phistar.transform.names import Names
@@ -47,6 +47,7 @@ PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
 
 
 MOVED = 5  # times as large a minibatch may be as the parameter that is moved instead
+READ = 0.5  # likewise, where the parameter stays as it is
 
 
 def size_of(t: Tensor) -> int:
@@ -82,21 +83,23 @@ class Sharing:
     updated: frozenset[Tensor] = frozenset()  # parameters that the program writes
 
     def costly(self, leaf: Leaf, var: Var) -> bool:
-        """A product shared by its minibatch would have every thread read all of a parameter whose
-        rows the threads have just written, each its own: sharing by those rows moves less.
+        """A product shared by its minibatch would have every thread read all of a parameter, whose
+        rows the threads may just have written, each its own: sharing by those rows moves less.
         """
         product = best_product(leaf, var)
         if product is None:
             return False
         for weights, other in ((product.a, product.b), (product.b, product.a)):
-            if weights.tensor in self.updated and other.tensor not in self.updated:
-                mine = any(
-                    isinstance(s, Affine) and s.bare is not None and leaf.bind[s.bare] is var
-                    for s in weights.subscripts
-                )
-                size = size_of(weights.tensor)
-                moved = size_of(other.tensor) <= MOVED * size and size_of(leaf.target) <= 2 * size
-                return moved and not mine and size > PARTIAL
+            if weights.tensor.kind is not Kind.PARAMETER or other.tensor.kind is Kind.PARAMETER:
+                continue
+            size = size_of(weights.tensor)
+            most = MOVED if weights.tensor in self.updated else READ
+            moved = size_of(other.tensor) <= most * size and size_of(leaf.target) <= 2 * size
+            mine = any(
+                isinstance(s, Affine) and s.bare is not None and leaf.bind[s.bare] is var
+                for s in weights.subscripts
+            )
+            return moved and not mine and size > PARTIAL
         return False
 
     def divide(self, nodes: list[Node]) -> list[Part]:
