@@ -117,6 +117,7 @@ from phistar.language.verification import check_gradients
 
 if TYPE_CHECKING:
     from phistar import data as data
+    from phistar import init as init
     from phistar import losses as losses
     from phistar import optim as optim
     from phistar import zoo as zoo
@@ -148,7 +149,7 @@ __version__ = "0.1.0"
 # What is imported when it is first used: the name, and where it is ("" for a module of its own).
 # fmt: off
 LATER: dict[str, str] = {
-    "data": "", "losses": "", "optim": "", "zoo": "",
+    "data": "", "init": "", "losses": "", "optim": "", "zoo": "",
     "Adafactor": "phistar.optim.adafactor",
     "AdaGrad":  "phistar.optim.adagrad",
     "Adam":     "phistar.optim.adam",
