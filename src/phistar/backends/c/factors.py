@@ -6,6 +6,12 @@
 
 Each number of the factor is computed once, not once for every d, and a product of matrices is
 several times as fast as a loop. That is done where the product is large against the factor.
+
+A parameter whose columns a recurrence multiplies again and again is turned once, before it:
+
+    with scan(t):  g[b, t, j] += Σ_k U[j, k] * h[b, t - 1, k]
+
+    U.turned[k, j] = U[j, k];   with scan(t):  g[b, t, j] += Σ_k U.turned[k, j] * h[b, t - 1, k]
 """
 
 from __future__ import annotations
@@ -27,12 +33,16 @@ from phistar.ir.program import (
     Index,
     Load,
     Program,
+    Scan,
     Statement,
     Tensor,
+    assignments,
 )
-from phistar.ir.walk import all_indices, free_indices, loads, nodes
+from phistar.ir.walk import all_indices, free_indices, loads, map_statements, nodes, rewrite
 from phistar.transform.names import Names, names_of
 
+STEPS = 8  # of a recurrence, at least, for which a parameter is turned
+WIDE = 32  # columns, likewise
 USES = 8  # how often each number of a factor is multiplied, at least
 
 
@@ -41,7 +51,7 @@ def name_factors(program: Program) -> Program:
     names = names_of(program)
     statements: list[Statement] = []
     for s in program.statements:
-        statements += named(s, names) if isinstance(s, Assign) else [s]
+        statements += named(s, names) if isinstance(s, Assign) else turned(s, names)
     return replace(program, statements=tuple(statements))
 
 
@@ -110,3 +120,48 @@ def in_memory_order(factor: Expr) -> list[Index]:
 
 def alone(a: Assign) -> Leaf:
     return Leaf(a, {i: Var(i.name, i.size) for i in all_indices(a)})
+
+
+# Recurrences --------------------------------------------------------------------------------------
+
+
+def turned(scan: Scan, names: Names) -> list[Statement]:
+    """The recurrence, preceded by the definitions of the parameters that are turned for it."""
+    written = {a.target.tensor for a in assignments((scan,))}
+    defined: dict[Load, Assign] = {}
+
+    def change(a: Assign) -> list[Assign]:
+        weights = columns_apart(a, scan, written)
+        if weights is None or scan.index.size < STEPS:
+            return [a]
+        if weights not in defined:
+            defined[weights] = turning(a, weights, names.fresh(f"{weights.tensor.name}.turned"))
+        target = defined[weights].target
+        return [replace(a, value=rewrite(a.value, lambda e: target if e == weights else e))]
+
+    body = map_statements(scan.body, change)
+    return [*defined.values(), replace(scan, body=body)]
+
+
+def columns_apart(a: Assign, scan: Scan, written: set[Tensor]) -> Load | None:
+    """The factor that stays as it is while the scan runs, with its sums side by side."""
+    bind = {i: Var(i.name, i.size) for i in all_indices(a)}
+    product = best_product(Leaf(a, bind, scans=frozenset({scan.index})))
+    if product is None or product.kind == "outer":
+        return None
+    for weights, columns in ((product.a, product.rows), (product.b, product.columns)):
+        fixed = weights.tensor not in written and scan.index not in free_indices(weights)
+        plain = all(isinstance(s, Affine) and s.bare is not None for s in weights.subscripts)
+        if fixed and plain and columns.c == 1 and columns.size >= WIDE:
+            return weights
+    return None
+
+
+def turning(a: Assign, weights: Load, name: str) -> Assign:
+    """name[sums, columns] = weights[columns, sums]."""
+    own = free_indices(weights)
+    order = [i for i in own if i in a.over]
+    order += sorted((i for i in own if i not in a.over), key=lambda i: -(stride(a.target, i) or 0))
+    tensor = Tensor(name, tuple(i.size for i in order), weights.tensor.dtype)
+    at = tuple(Affine(((i, 1),)) for i in order)
+    return replace(a, target=Load(tensor, at), op=Op.SET, value=weights, over=(), condition=None)
