@@ -14,15 +14,15 @@ from typing import Any
 
 from phistar.ir.dtypes import DType
 from phistar.language.expression import Index
-from phistar.language.functions import abs, cast, equal, minimum, where
+from phistar.language.functions import abs, equal, minimum, where
 from phistar.language.reductions import sum as sum_over
 from phistar.language.scans import scan
 from phistar.language.subscripts import first, last, pad
 from phistar.language.tensors import Parameter, Tensor, state
 from phistar.optim.optimizer import Kept
-from phistar.optim.parts import Letters, letters, like, named, part_of, total
+from phistar.optim.parts import Letters, as_type, letters, like, named, part_of, total
 from phistar.optim.settings import counted, rate, settle, shown
-from phistar.optim.wrapper import Whole
+from phistar.optim.wrapper import Whole, common_type
 from phistar.optim.writing import Rate, rate_of, shared_state
 
 Element = Callable[[Parameter, Mapping[str, Parameter], Letters], Any]
@@ -54,8 +54,7 @@ class LBFGS(Whole):
 
     def update_all(self, states: Kept, step: Tensor) -> None:
         """Keep the newest pair, find the direction, go along it."""
-        dtype = DType.F64 if any(p.dtype is DType.F64 for p in states) else DType.F32
-        now = History(self, states, dtype)
+        now = History(self, states, common_type(states))
         now.remember(step)
         alpha, delta = now.recursions()
         now.move(alpha, delta, step)
@@ -76,11 +75,10 @@ class History:
     def dot(self, a: Element, b: Element) -> Any:
         """a · b over all parameters, each a function of a parameter's states and its indices."""
         terms = []
-        for parameter, kept in self.states.items():
-            n = letters(parameter, "k", "l")
-            terms.append(
-                cast(a(parameter, kept, n), self.dtype) * cast(b(parameter, kept, n), self.dtype)
-            )
+        for p, kept in self.states.items():
+            n = letters(p, "k", "l")
+            one, other = (as_type(self.dtype, e(p, kept, n), p.dtype) for e in (a, b))
+            terms.append(one * other)
         return plus(terms)
 
     def remember(self, step: Tensor) -> None:
@@ -129,13 +127,15 @@ class History:
     def move(self, alpha: Tensor, delta: Tensor, step: Tensor) -> None:
         """Go along the direction: the whole of it, but a short way at the first step."""
         k, slope, length = self.k, named("slope"), named("length")
-        slope[()] = plus([cast(slopes(p), self.dtype) for p in self.states])
+        slope[()] = plus([as_type(self.dtype, slopes(p), p.dtype) for p in self.states])
         short = minimum(1, 1 / slope)
         length[()] = where(equal(step, 0), short, 1)
         for p, kept in self.states.items():
             n, moved = letters(p, "k", "l"), kept["moved"]
             rate = rate_of(self.optimizer.rate, p, step)
-            a, d, g, t = (cast(e, p.dtype) for e in (alpha[k], delta[k], self.gamma, length))
+            a, d, g, t = (
+                as_type(p.dtype, e, self.dtype) for e in (alpha[k], delta[k], self.gamma, length)
+            )
             newton = -g * (p.grad[n] + sum_over[k](a * kept["y"][(k, *n)]))
             moved[n] = rate * t * (newton + sum_over[k](d * kept["s"][(k, *n)]))
             kept["before"][...] = p.grad[...]

@@ -6,8 +6,9 @@ g = Φ.grad + decay Φ;   Φ = (1 - rate decay) Φ;   |Φ| = sqrt(Σ Φ²)
 from collections.abc import Callable
 from typing import Any
 
+from phistar.ir.dtypes import DType
 from phistar.language.expression import Index
-from phistar.language.functions import sqrt
+from phistar.language.functions import cast, sqrt
 from phistar.language.reductions import sum as sum_over
 from phistar.language.tensors import Parameter, Tensor, state
 
@@ -49,6 +50,11 @@ def total(parameter: Tensor, element: Callable[[Letters], Any]) -> Any:
 def norm(tensor: Tensor, of: Tensor | None = None) -> Any:
     """sqrt(Σ tensor²); of: the parameter whose axes it has."""
     return sqrt(total(tensor if of is None else of, lambda n: tensor[n] ** 2))
+
+
+def as_type(dtype: DType, e: Any, own: DType) -> Any:
+    """e, whose type is own, in another type; as it is if that is the same."""
+    return e if own is dtype else cast(e, dtype)
 
 
 def named(name: str) -> Tensor:

@@ -5,6 +5,7 @@ trace the loss -> differentiate -> append the optimizer's equations, W.grad bein
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from phistar import compiler
@@ -13,7 +14,7 @@ from phistar.errors import UsageError
 from phistar.ir import program as ir
 from phistar.ir.dtypes import DType
 from phistar.ir.program import Kind
-from phistar.ir.walk import map_assign, map_statements, replace_tensors
+from phistar.ir.walk import flat, map_assign, map_statements, nodes, replace_tensors
 from phistar.language import scope
 from phistar.language.assembly import Assembled, assemble
 from phistar.language.models import Model, tensor_names
@@ -83,8 +84,15 @@ def make_step(
     wrt = [traced.assembled.records[p.definition] for p in trained]
     made = compiler.differentiate(traced.source, the_loss(traced), wrt)
     dtype = traced.assembled.program.outputs[0].dtype
-    updates = write_updates(optimizer, trained, states, shared, tensor_names({"": model}), dtype)
+    names, places = tensor_names({"": model}), first_place(traced.source)
+    updates = write_updates(optimizer, trained, states, shared, names, dtype, places)
     return join(traced.assembled, made, updates)
+
+
+def first_place(program: ir.Program) -> int:
+    """The number of the first random field that is none of the program's."""
+    fields = (e for a in flat(program.statements) for e in nodes(a.value))
+    return 1 + max((e.place for e in fields if isinstance(e, ir.Random)), default=-1)
 
 
 def trained_parameters(traced: Traced, model: Model, optimizer: Optimizer) -> list[Parameter]:
@@ -113,11 +121,16 @@ def write_updates(
     shared: dict[str, Parameter],
     names: Mapping[Tensor, str],
     dtype: DType,
+    places: int,
 ) -> Updates:
-    """The optimizer's equations for all parameters, with states of their own; dtype: the loss's."""
+    """The optimizer's equations for all parameters, with states of their own.
+
+    dtype: the loss's. places: how many random fields there are before.
+    """
     step = Tensor("step", Kind.INPUT, [], DType.I64)
     loss = Tensor("loss", Kind.INPUT, [], dtype)
     running = scope.Trace()
+    running.places = count(places)
     parameters = list(parameters)
     wishes = {t.definition: name for t, name in names.items()}
     with scope.tracing(running), writing(Writing(loss, shared)):
