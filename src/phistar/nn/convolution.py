@@ -15,7 +15,7 @@ from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
 from phistar.nn.edges import MODES, extended
 from phistar.nn.shapes import each, expect, expect_size, leading, whole
-from phistar.nn.windows import Window, counts, elements, places, positions
+from phistar.nn.windows import Window, counts, elements, made_windows, places, positions
 
 Size = int | tuple[int, ...]
 
@@ -257,17 +257,3 @@ def padded_windows(
         raise UsageError(f'padding="same" of {type(layer).__name__} wants a stride of 1')
     sides = [((w.span - 1) // 2, w.span // 2) for w in bare]
     return made_windows(layer, kernel_size, stride, dilation, sides)
-
-
-def made_windows(
-    layer: Any, kernel_size: Any, stride: Any, dilation: Any, sides: list[tuple[int, int]]
-) -> tuple[Window, ...]:
-    rows = [
-        each(layer, what, value, layer.axes)
-        for what, value in (
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-        )
-    ]
-    return tuple(Window(*row, *side) for *row, side in zip(*rows, sides, strict=True))

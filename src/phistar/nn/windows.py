@@ -5,11 +5,13 @@ windows     n = (size + low + high - d (kernel - 1) - 1) // s + 1
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import phistar as ph
 from phistar.errors import ShapeError
 from phistar.language.expression import Index
+from phistar.nn.shapes import each
 
 POSITIONS = ("p", "q", "r")
 ELEMENTS = ("i", "j", "l")
@@ -73,3 +75,36 @@ def places(
 ) -> tuple[Any, ...]:
     """The subscripts of element i, j, l of window p, q, r."""
     return tuple(w.at(m, n, fill) for w, m, n in zip(windows, p, i, strict=True))
+
+
+def made_windows(
+    layer: Any, kernel_size: Any, stride: Any, dilation: Any, sides: list[tuple[int, int]]
+) -> tuple[Window, ...]:
+    """A window for each axis, from one number for all axes or one for each; else UsageError."""
+    rows = [
+        each(layer, what, value, layer.axes)
+        for what, value in (
+            ("kernel_size", kernel_size),
+            ("stride", stride),
+            ("dilation", dilation),
+        )
+    ]
+    return tuple(Window(*row, *side) for *row, side in zip(*rows, sides, strict=True))
+
+
+def split(number: Any, sizes: tuple[int, ...]) -> list[Any]:
+    """From a row-major number to one along each axis of these sizes."""
+    found = []
+    for k, size in enumerate(sizes):
+        after = prod(sizes[k + 1 :])
+        rest = number // after if after > 1 else number
+        found.append(rest % size if k else rest)
+    return found
+
+
+def joined(places: list[Any], sizes: tuple[int, ...]) -> Any:
+    """From places along axes of these sizes to one row-major number."""
+    number = places[0]
+    for place, size in zip(places[1:], sizes[1:], strict=True):
+        number = number * size + place
+    return number
