@@ -8,6 +8,9 @@ from phistar.nn.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from phistar.nn.bidirectional import Bidirectional
+from phistar.nn.cells import GRUCell, LSTMCell, RNNCell, UGRNNCell
+from phistar.nn.convlstm import ConvLSTM2d
 from phistar.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -30,9 +33,16 @@ from phistar.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from phistar.nn.recurrence import GRU, LSTM, RNN, UGRNN
+from phistar.nn.resampling import Upsample
+from phistar.nn.reshaping import Flatten, PixelShuffle, PixelUnshuffle, Unflatten
 from phistar.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "UGRNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -42,19 +52,24 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "Bidirectional",
     "Bilinear",
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLSTM2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
     "Embedding",
+    "Flatten",
+    "GRUCell",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "Linear",
     "MaxPool1d",
     "MaxPool2d",
@@ -62,4 +77,10 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "RNNCell",
+    "UGRNNCell",
+    "Unflatten",
+    "Upsample",
 ]
