@@ -1,14 +1,18 @@
 """What an optimizer may do beyond one parameter: see all, choose some, keep states of its own."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from regression import COLUMNS, Linear, gradients, steps
+from regression import COLUMNS, Linear, gradients, loss, steps
 
 import phistar as ph
+from phistar import optim
+from phistar.data.dataset import Dataset
 from phistar.errors import UsageError
 from phistar.language import scope
 from phistar.language.tensors import Parameter, Tensor
@@ -144,3 +148,20 @@ def test_updates_under_a_condition_with_another_gradient(backend: str) -> None:
     assert_allclose(values[model.W], W - 0.2 * dW, rtol=1e-12)
     assert_allclose(values[model.c], c - 0.1 * dc, rtol=1e-12)
     assert_array_equal(values[algorithm.states[model.c]["sum"]], np.full(3, 5.0))
+
+
+def test_what_the_documentation_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    optimizer, averages = (block for block in blocks if "ph.sign(" in block or "ema" in block)
+    train = Dataset(**COLUMNS)
+    known = {"ph": ph, "optim": optim, "loss": loss, "train": train, "test": train}
+    known["model"] = model = Linear()
+    exec(optimizer, known)
+    W = np.array(model.W.value)
+    _, values, _ = steps(model, known["Signs"](), 1)
+    assert_allclose(values[model.W], W - 0.01 * np.sign(gradients(W, model.c.value)[0]))
+    exec(averages, known)
+    assert known["result"]["loss"] > 0
+    assert (tmp_path / "averaged.safetensors").is_file()

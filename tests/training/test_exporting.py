@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import phistar as ph
+from phistar import optim, schedules
 from phistar.backends.c.toolchain import find_compiler
 from phistar.errors import UsageError
 
@@ -35,10 +36,10 @@ def loss(model: Linear, x: Any, label: Any) -> Any:
     return -ph.log(P[b, label[b]])
 
 
-def algorithm(size: int = 16, **settings: Any) -> Any:
-    spec = DATA.spec(size)
+def algorithm(size: int = 16, optimizer: Any = None, **settings: Any) -> Any:
+    spec, optimizer = DATA.spec(size), optimizer or ph.Adam(0.05)
     return ph.compile(
-        loss, Linear(), optimizer=ph.Adam(0.05), batch=spec, epochs=3, backend="c", **settings
+        loss, Linear(), optimizer=optimizer, batch=spec, epochs=3, backend="c", **settings
     )
 
 
@@ -57,11 +58,15 @@ def read(folder: Path, name: str) -> np.ndarray:
     return np.fromfile(folder / "values" / f"{name}.out.bin", "f4")
 
 
+ADAM = ph.Adam(0.05)
+SCHEDULED = optim.EMA(optim.clip_norm(ph.AdamW(schedules.warmup(4, schedules.plateau(0.05))), 1.0))
+
+
 @with_compiler
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_an_algorithm(tmp_path: Path, shuffle: bool) -> None:
+@pytest.mark.parametrize(("optimizer", "shuffle"), [(ADAM, True), (ADAM, False), (SCHEDULED, True)])
+def test_an_algorithm(tmp_path: Path, optimizer: Any, shuffle: bool) -> None:
     folder = tmp_path / "c"
-    files = ph.export_c(algorithm(shuffle=shuffle), folder, data=DATA, seed=4)
+    files = ph.export_c(algorithm(16, optimizer, shuffle=shuffle), folder, data=DATA, seed=4)
     assert all(path.is_file() for path in files)
     printed = build(folder)
     model = Linear()
@@ -69,7 +74,7 @@ def test_an_algorithm(tmp_path: Path, shuffle: bool) -> None:
         model,
         loss,
         DATA,
-        optimizer=ph.Adam(0.05),
+        optimizer=optimizer,
         epochs=3,
         batch_size=16,
         seed=4,
