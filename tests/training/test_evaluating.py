@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import phistar as ph
 from phistar.data.dataset import Dataset
-from phistar.errors import DataError, ExpressionError, ModelError, UsageError
+from phistar.errors import DataError, ExpressionError, ModelError, ShapeError, UsageError
 
 b, t, y = ph.indices("b t y")
 
@@ -162,5 +162,5 @@ def test_accuracy_wants_probabilities() -> None:
         ph.evaluate(Pair(), None, data, ["accuracy"])
     with pytest.raises(ExpressionError, match=r"returns P\[b, y\], not a number"):
         ph.evaluate(Summed(), None, data, ["accuracy"])
-    with pytest.raises(ExpressionError, match="but they have 1 and 1"):
-        ph.evaluate(Line(), None, data, ["accuracy"])
+    with pytest.raises(ShapeError, match=r"wants labels of shape \(4,\) for predictions of shape"):
+        ph.evaluate(Line(), None, Dataset(x=np.ones(4), label=np.zeros((4, 2), int)), ["accuracy"])

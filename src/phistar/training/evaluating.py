@@ -11,11 +11,12 @@ import numpy as np
 from phistar import compiler
 from phistar.backends.contract import Compiled
 from phistar.data.dataset import BatchSpec, Dataset
-from phistar.errors import DataError, ExpressionError
+from phistar.errors import DataError, ExpressionError, UsageError
 from phistar.language.evaluation import current_seed, given_value
 from phistar.language.models import Model
-from phistar.language.tensors import Parameter
+from phistar.language.tensors import Parameter, Tensor
 from phistar.language.traced import Program, rebuild
+from phistar.metrics.metric import Metric as ExactMetric
 from phistar.training.averages import total
 from phistar.training.columns import (
     Symbols,
@@ -29,7 +30,7 @@ from phistar.training.columns import (
     title,
     trace_symbols,
 )
-from phistar.training.metrics import Metric, named_metrics
+from phistar.training.metrics import Metric, named_metrics, statistics
 
 Array = np.ndarray[Any, Any]
 Loss = Callable[..., Any]
@@ -43,14 +44,16 @@ def evaluate(
     *,
     batch_size: int = 1000,
     backend: str | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The loss and the metrics on a data set: {"loss": 0.08, "accuracy": 0.976}.
 
-    metrics: "accuracy", or functions like losses that keep their batch index. loss: None leaves it
-    out. Nothing of the model changes.
+    metrics: those of `ph.metrics`, by name or with options, `ph.metrics.top_k(5)`, exact over the
+    set; or functions like losses that keep their batch index. loss: None leaves it out. Nothing of
+    the model changes. Values are numbers, but for a confusion matrix and its like arrays.
     """
     check_model(model)
-    return Evaluator(model, loss, metrics, backend)(as_dataset(data), batch_size)
+    evaluator = Evaluator(model, loss, metrics, backend, only_numbers=False)
+    return evaluator(as_dataset(data), batch_size)
 
 
 def predict(model: Model, data: Any, *, batch_size: int = 1000, backend: str | None = None) -> Any:
@@ -89,29 +92,50 @@ def joined(parts: list[Any], examples: int, name: str) -> Any:
 
 
 class Evaluator:
-    """The loss and the metrics of a model, compiled once for each size of a minibatch."""
+    """The loss and the metrics of a model, compiled once for each size of a minibatch.
+
+    only_numbers: a metric that gives an array is refused, where numbers are to be printed.
+    """
 
     def __init__(
-        self, model: Model, loss: Loss | None, metrics: Sequence[Metric], backend: str | None
+        self,
+        model: Model,
+        loss: Loss | None,
+        metrics: Sequence[Metric],
+        backend: str | None,
+        only_numbers: bool = True,
     ) -> None:
-        self.measures: dict[str, Loss] = {} if loss is None else {"loss": loss}
-        self.measures |= named_metrics(metrics)
+        self.names = [*([] if loss is None else ["loss"]), *(named := named_metrics(metrics))]
+        self.exact = {n: m for n, m in named.items() if isinstance(m, ExactMetric)}
+        self.averaged = {n: m for n, m in named.items() if not isinstance(m, ExactMetric)}
+        if loss is not None:
+            self.averaged["loss"] = loss
+        if arrays := [n for n, m in self.exact.items() if only_numbers and not m.is_number]:
+            raise UsageError(
+                f"{', '.join(arrays)} gives an array, not a number: measure it with ph.evaluate"
+            )
         self.model = model
         self.runner = Runner(model, self.measured, backend)
 
     def measured(self, symbols: Symbols, size: int) -> Any:
-        """Every measure, summed over the examples, within a trace."""
-        return {
+        """What is summed over the examples, and the metrics' statistics, within a trace."""
+        totals = {
             name: total(f(self.model, **asked_by(f, symbols)), size, name, f"{name} ({title(f)})")
-            for name, f in self.measures.items()
+            for name, f in self.averaged.items()
         }
+        return totals, statistics(self.exact, self.model, symbols)
 
-    def __call__(self, data: Dataset, batch_size: int = 1000) -> dict[str, float]:
-        totals = dict.fromkeys(self.measures, 0.0)
-        for results in self.runner.batches(data, batch_size):
-            for name, value in results.items():
-                totals[name] += float(value)
-        return {name: value / len(data) for name, value in totals.items()}
+    def __call__(self, data: Dataset, batch_size: int = 1000) -> dict[str, Any]:
+        sums = dict.fromkeys(self.averaged, 0.0)
+        merged: dict[str, Any] = dict.fromkeys(self.exact)
+        for totals, found in self.runner.batches(data, batch_size):
+            for name, value in totals.items():
+                sums[name] += float(value)
+            for name, metric in self.exact.items():
+                merged[name] = metric.merge(merged[name], found[name])
+        results = {name: value / len(data) for name, value in sums.items()}
+        results |= {name: m.finish(merged[name]) for name, m in self.exact.items()}
+        return {name: results[name] for name in self.names}
 
 
 class Runner:
@@ -154,6 +178,11 @@ def values_of(traced: Program, columns: Mapping[str, Array]) -> dict[str, Array]
     """The arrays for a traced function's inputs: the columns, and what the model holds."""
     owners = {name: d.owner for name, d in traced.assembled.inputs.items()}
     return {
-        name: given_value(owner) if isinstance(owner, Parameter) else columns[owner.name]
+        name: given_value(owner) if is_given(owner) else columns[owner.name]
         for name, owner in owners.items()
     }
+
+
+def is_given(tensor: Tensor) -> bool:
+    """Whether a tensor has a value of its own: a parameter, or a constant, ph.tensor(...)."""
+    return isinstance(tensor, Parameter) or tensor.data is not None
