@@ -166,6 +166,7 @@ class Function:
     def simple(self, loop: Loop, path: tuple[Loop, ...], begin: str, end: str) -> None:
         self.hoist(loop)
         innermost = all(isinstance(node, Leaf) for node in loop.body)
+        kept = dict(self.kept)
         if innermost:
             self.keep(loop)
         var = self.variable(loop.var)
@@ -178,6 +179,7 @@ class Function:
             self.declare(loop)
             self.nodes(loop.body, (*path, loop))
         del self.scope[loop.var]
+        self.kept = kept
 
     def hoist(self, loop: Loop) -> None:
         """Gathers that move with none of the loops from here on are made, and checked, once."""

@@ -7,6 +7,7 @@ local      a tensor that lives inside one loop loses the axis of that loop's var
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -29,7 +30,9 @@ from phistar.ir.walk import affine_indices, free_indices
 ROW = 32  # turns of an inner loop beside which single numbers a row cost little
 MANY = 16  # assignments in one innermost loop: more want too many registers
 NEAR = 16  # elements between neighbours that share few cache lines, but share some
+LARGE = 4096  # settings in a turn of a loop that make up for doing products one by one
 LOCAL = 4096  # elements that a local array may have
+ROOM = 1 << 17  # likewise, of one that a product reads or writes
 
 
 # Order --------------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ def fusible(one: Loop, two: Loop, shared: Var | None) -> bool:
     products = [
         any(isinstance(node, Product | Window) for node in loop.body) for loop in (one, two)
     ]
-    if any(products):
+    if any(products) and min(settings(one), settings(two)) < LARGE:
         return False
     if all(innermost) and len(one.body) + len(two.body) > MANY:
         return False
@@ -186,6 +189,14 @@ def fusible(one: Loop, two: Loop, shared: Var | None) -> bool:
         if not frozenset.intersection(*axes):
             return False
     return True
+
+
+def settings(loop: Loop) -> int:
+    """How many settings of its indices the largest assignment in a loop has, a turn of the loop."""
+    return max(
+        (math.prod(i.size for i in leaf.indices) // max(loop.var.size, 1))
+        for leaf in leaves(loop.body)
+    )
 
 
 def longest(*loops: Loop) -> int:
@@ -271,14 +282,14 @@ class Localising:
                 touched.setdefault(access.tensor, []).append(access)
         inside: dict[Tensor, tuple[int, ...]] = {}
         for t, found in touched.items():
-            if t.kind is not Kind.VALUE or t in self.outputs or t in self.multiplied:
+            if t.kind is not Kind.VALUE or t in self.outputs:
                 continue
             if len(found) != self.uses[t]:
                 continue
             gone = dropped.get(t, ())
             axes = frozenset.intersection(*(a.axes(loop.var) for a in found)) - set(gone)
             axes = frozenset(axis for axis in axes if t.storage[axis] == loop.var.size)
-            if not axes:
+            if not axes or (t in self.multiplied and not self.outermost(t, axes, loop)):
                 continue
             gone = (*gone, min(axes))
             inside[t] = gone
@@ -287,17 +298,43 @@ class Localising:
             if isinstance(node, Loop):
                 self.loop(node, {t: gone for t, gone in inside.items() if within(t, node, touched)})
 
+    def outermost(self, t: Tensor, axes: frozenset[int], loop: Loop) -> bool:
+        """Products take steps through all axes of a tensor but the outermost."""
+        return axes == {0} and not any(
+            t in {access.tensor for access in accesses(node.leaf)} and loop.var in used(node)
+            for node in products_in(loop.body)
+        )
+
     def locals(self) -> dict[Tensor, Local]:
-        return {t: local for t, local in self.found.items() if local.size <= LOCAL}
+        return {
+            t: local
+            for t, local in self.found.items()
+            if local.size <= (ROOM if t in self.multiplied else LOCAL)
+        }
 
 
 def multiplied(nodes: Iterable[Node]) -> Iterator[Tensor]:
     """The tensors that products read and write."""
+    for node in products_in(nodes):
+        yield from (access.tensor for access in accesses(node.leaf))
+
+
+def products_in(nodes: Iterable[Node]) -> Iterator[Product | Window]:
     for node in nodes:
         if isinstance(node, Product | Window):
-            yield from (access.tensor for access in accesses(node.leaf))
+            yield node
         elif isinstance(node, Loop):
-            yield from multiplied(node.body)
+            yield from products_in(node.body)
+
+
+def used(node: Product | Window) -> set[Var]:
+    """The variables that run inside the product."""
+    if isinstance(node, Product):
+        sides = [node.rows, node.columns, node.sum]
+    else:
+        sides = [node.rows, node.width, *node.sums, *node.columns]
+        sides += [node.height] if node.height is not None else []
+    return {node.leaf.bind[i] for side in sides for i in side.all}
 
 
 def within(t: Tensor, loop: Loop, touched: dict[Tensor, list[Access]]) -> bool:

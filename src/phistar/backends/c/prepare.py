@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from phistar.backends.c.factors import name_factors
 from phistar.backends.c.tree import Leaf, Loop, Node, Var, initial
+from phistar.backends.c.unfold import unfold
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op, Primitive
 from phistar.ir.program import (
@@ -46,7 +47,7 @@ from phistar.transform.reuse import reuse
 
 def prepare(program: Program) -> list[Node]:
     """The leaves of a program, in order, scans as loops around them."""
-    program = reuse(name_factors(constants(inline(flatten(program)))))
+    program = reuse(unfold(name_factors(constants(inline(flatten(program))))))
     return list(Preparation(program).nodes(program.statements, {}))
 
 

@@ -37,7 +37,7 @@ from phistar.backends.c.tree import (
 )
 from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Index, Kind, Load, Tensor
-from phistar.ir.walk import loads
+from phistar.ir.walk import free_indices, loads
 from phistar.ir.walk import nodes as expressions_in
 from phistar.transform.names import Names
 
@@ -95,10 +95,7 @@ class Sharing:
             size = size_of(weights.tensor)
             most = MOVED if weights.tensor in self.updated else READ
             moved = size_of(other.tensor) <= most * size and size_of(leaf.target) <= 2 * size
-            mine = any(
-                isinstance(s, Affine) and s.bare is not None and leaf.bind[s.bare] is var
-                for s in weights.subscripts
-            )
+            mine = any(leaf.bind[i] is var for i in free_indices(weights))
             return moved and not mine and size > PARTIAL
         return False
 

@@ -1,0 +1,159 @@
+"""Convolutions whose rows are short, as products of matrices: their windows are laid out first.
+
+    y[b, l, p, q] += Σ_(k, i, j) K[l, k, i, j] * x[b, k, p + i, q + j]
+
+    x.windows[b, k, i, j, p, q] = x[b, k, p + i, q + j]
+    y[b, l, p, q] += Σ_(k, i, j) K[l, k, i, j] * x.windows[b, k, i, j, p, q]
+
+and the other way round, for the gradient of x:
+
+    x.grad.windows[b, k, i, j, p, q] = Σ_l K[l, k, i, j] * y.grad[b, l, p, q]
+    x.grad[b, k, p + i, q + j] += x.grad.windows[b, k, i, j, p, q]
+
+The rows of the product are then those of K, its columns a whole picture (p, q). What is laid out
+for one example stays in a near cache and is used by every row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from phistar.backends.c.nests import stride
+from phistar.backends.c.products import best_product, best_window, lanes_used, pure, slow
+from phistar.backends.c.tree import Leaf, Var
+from phistar.ir.primitives import Op
+from phistar.ir.primitives import Primitive as P
+from phistar.ir.program import Affine, Apply, Assign, Index, Load, Program, Statement, Tensor
+from phistar.ir.walk import all_indices, free_indices
+from phistar.transform.names import Names, names_of
+
+USES = 8  # of each number that is laid out, at least
+COLUMNS = 32  # of the product, at least
+ROOM = 1 << 17  # numbers that are laid out for one example, at most
+LANES = 0.8  # of a vector that a window uses where it is quick enough
+
+
+def unfold(program: Program) -> Program:
+    """The program with convolutions of short rows as products, outside scans."""
+    names = names_of(program)
+    statements: list[Statement] = []
+    for s in program.statements:
+        statements += unfolded(s, names) if isinstance(s, Assign) else [s]
+    return replace(program, statements=tuple(statements))
+
+
+def unfolded(a: Assign, names: Names) -> list[Assign]:
+    """The assignment, or the two that take its place."""
+    match a.value:
+        case Apply(function=P.MUL, args=(Load() as one, Load() as two)):
+            pass
+        case _:
+            return [a]
+    leaf = alone(a)
+    loads = (a.target, one, two)
+    if a.op is not Op.ADD or a.condition is not None or not all(pure(load) for load in loads):
+        return [a]
+    if quick(leaf):
+        return [a]
+    for weights, pictures in ((one, two), (two, one)):
+        if bare(weights) and bare(a.target) and not bare(pictures):
+            return laid_out(a, weights, pictures, names)
+        if bare(weights) and bare(pictures) and not bare(a.target) and parameter(weights, pictures):
+            return folded(a, weights, pictures, names)
+    return [a]
+
+
+def quick(leaf: Leaf) -> bool:
+    """It is a good product, or a good window, as it is."""
+    product, window = best_product(leaf), best_window(leaf)
+    if product is not None and not slow(product):
+        return True
+    return window is not None and lanes_used(window) >= LANES
+
+
+def alone(a: Assign) -> Leaf:
+    return Leaf(a, {i: Var(i.name, i.size) for i in all_indices(a)})
+
+
+def bare(load: Load) -> bool:
+    return all(isinstance(s, Affine) and s.bare is not None for s in load.subscripts)
+
+
+def parameter(weights: Load, pictures: Load) -> bool:
+    """The one whose indices are fewer settings is what slides."""
+    return settings(free_indices(weights)) < settings(free_indices(pictures))
+
+
+def settings(indices: tuple[Index, ...] | list[Index]) -> int:
+    return math.prod(i.size for i in indices)
+
+
+def in_order(load: Load, indices: set[Index]) -> list[Index]:
+    """These indices, as they go through the memory of what is loaded."""
+    return sorted(indices, key=lambda i: -(stride(load, i) or 0))
+
+
+def laid_out(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Assign]:
+    """The windows of the pictures, and a product with them."""
+    own = set(free_indices(pictures))
+    sums = own & set(free_indices(weights))
+    columns = in_order(a.target, own - sums)
+    order = arranged(columns, in_order(weights, sums), a.target)
+    if order is None or not sums <= set(a.over):
+        return [a]
+    windows = Load(
+        tensor_of(order, pictures, names.fresh(f"{pictures.tensor.name}.windows")), at(order)
+    )
+    args = tuple(windows if x is pictures else x for x in a.value.args)  # type: ignore[attr-defined]
+    product = replace(a, value=replace(a.value, args=args))  # type: ignore[type-var]
+    made = replace(a, target=windows, op=Op.SET, value=pictures, over=())
+    return [made, product] if worth(product, order, columns) else [a]
+
+
+def folded(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Assign]:
+    """A product, and its numbers added to where they belong."""
+    free = set(all_indices(a)) - set(a.over)
+    rows = free & set(free_indices(weights))
+    columns = in_order(pictures, free - rows)
+    if rows & set(free_indices(pictures)):
+        return [a]
+    order = arranged(columns, in_order(weights, rows), pictures)
+    if order is None:
+        return [a]
+    name = names.fresh(f"{a.target.tensor.name}.windows")
+    windows = Load(tensor_of(order, a.target, name), at(order))
+    product = replace(a, target=windows)
+    spread = replace(a, value=windows, over=())
+    return [product, spread] if worth(product, order, columns) else [a]
+
+
+def arranged(columns: list[Index], rows: list[Index], beside: Load) -> list[Index] | None:
+    """Outer columns, rows, and last the columns that lie side by side there."""
+    inner: list[Index] = []
+    step = 1
+    while columns and stride(beside, columns[-1]) == step:
+        inner.insert(0, columns[-1])
+        step *= columns[-1].size
+        columns = columns[:-1]
+    if step < COLUMNS or not rows or len(columns) > 1:
+        return None
+    return [*columns, *rows, *inner]
+
+
+def worth(product: Assign, order: list[Index], columns: list[Index]) -> bool:
+    """The laid out numbers are used often and have room; the product is a good one."""
+    outer = order[0].size if order[0] in columns and len(order) > 1 else 1
+    room = settings(order) // outer
+    if settings(list(all_indices(product))) < USES * settings(order) or room > ROOM:
+        return False
+    best = best_product(alone(product))
+    return best is not None and not slow(best)
+
+
+def tensor_of(order: list[Index], like: Load, name: str) -> Tensor:
+    return Tensor(name, tuple(i.size for i in order), like.tensor.dtype)
+
+
+def at(order: list[Index]) -> tuple[Affine, ...]:
+    return tuple(Affine(((i, 1),)) for i in order)
