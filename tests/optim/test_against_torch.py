@@ -7,7 +7,7 @@ from typing import Any
 import formulas
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import phistar as ph
 from phistar import optim
@@ -289,6 +289,39 @@ def test_against_peers(name: str, backend: str) -> None:
     row = ROWS[name]
     for ours, theirs in zip(trained(row.optimizer, row.model, backend), expected, strict=True):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.xla
+@pytest.mark.parametrize("name", [name for name in ROWS if " " not in name])
+def test_against_peers_on_xla(name: str) -> None:
+    pytest.importorskip("jax", reason="the xla backend needs jax: phistar[xla]")
+    row = ROWS[name]
+    expected = of_the_peer(name)
+    for ours, theirs in zip(trained(row.optimizer, row.model, "xla"), expected, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+class Still(Model):
+    """A model whose parameters are all zero, and so are their gradients."""
+
+    def __init__(self) -> None:
+        super().__init__("matrix")
+        self.p[0].init = 0.0
+
+
+# A row for each optimizer again: those that divide by something that is 0 here
+STILL = [name for name in ROWS if " " not in name and ROWS[name].model != "shares"]
+
+
+@pytest.mark.parametrize("name", STILL)
+def test_nothing_to_do_is_done(name: str) -> None:
+    """Where the gradients are 0 no optimizer makes a NaN, and the parameters stay."""
+    model, columns = Still(), {"x": X, "t": np.zeros((12, 3))}
+    spec = Dataset(**columns).spec(12)
+    algorithm = ph.compile(loss, model, optimizer=ROWS[name].optimizer, batch=spec)
+    rows = np.tile(np.arange(12), (3, 1))
+    _, values = algorithm.steps(algorithm.initial_values(0), columns, rows)
+    assert_array_equal(values[model.p[0]], np.zeros((3, 4)))
 
 
 def test_every_optimizer_has_a_row() -> None:
