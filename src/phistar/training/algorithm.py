@@ -14,14 +14,14 @@ from phistar.data.dataset import BatchSpec
 from phistar.errors import UsageError
 from phistar.ir.program import Program
 from phistar.language.models import Model
-from phistar.language.tensors import Parameter
+from phistar.language.tensors import Parameter, Tensor
 from phistar.optim import Optimizer
 from phistar.training.columns import check_model, mode
 from phistar.training.loop import Form, Loop, form_of
 from phistar.training.steps import States, Step, make_step
 
 Array = np.ndarray[Any, Any]
-Values = dict[Parameter, Array]
+Values = dict[Tensor, Array]
 
 
 class Algorithm:
@@ -90,9 +90,11 @@ class Algorithm:
         from phistar.language import initial
 
         self.model.initialize(seed)
-        kept = dict.fromkeys([*self.model.named_tensors().values(), *self.parts.kept.values()])
+        kept: dict[Tensor, None] = dict.fromkeys(
+            [*self.model.named_tensors().values(), *self.parts.kept.values()]
+        )
         for tensor in kept:
-            if tensor.data is None:
+            if tensor.data is None and isinstance(tensor, Parameter):
                 initial.materialize(tensor, seed)
         return {tensor: data for tensor in kept if (data := tensor.data) is not None}
 
@@ -139,7 +141,7 @@ def inputs_of(
     step: Step, values: Values, columns: Mapping[str, Array], number: int
 ) -> dict[str, Array]:
     """The arrays a step reads, by the names of its inputs."""
-    given = {name: values[owner] for name, owner in step.kept.items()}
+    given = step.values(values)
     given |= {name: columns[symbol.name] for name, symbol in step.columns.items()}
     if step.counter is not None:
         given[step.counter] = np.asarray(number, np.int64)

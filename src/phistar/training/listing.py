@@ -27,7 +27,8 @@ def listing(algorithm: Algorithm) -> str:
 def heading(algorithm: Algorithm) -> Iterator[str]:
     """What is trained, on what, how."""
     model, batch = algorithm.model, algorithm.batch
-    trained = [p for p in algorithm.parts.kept.values() if p in algorithm.states]
+    kept = algorithm.parts.kept.values()
+    trained = [p for p in kept if isinstance(p, Parameter) and p in algorithm.states]
     count = sum(size(p) for p in trained)
     examples = "" if batch.examples is None else f"{batch.examples:,} examples in "
     what = f"{type(model).__name__}: {count:,} trained parameters, {algorithm.optimizer}"

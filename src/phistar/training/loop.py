@@ -17,7 +17,7 @@ from phistar.ir.dtypes import DType, as_dtype
 from phistar.ir.primitives import Op, Primitive
 from phistar.ir.program import Assign, Expr, Index, Kind, Load, Program, Tensor
 from phistar.ir.walk import map_assign, map_statements, replace_tensors
-from phistar.language.tensors import Parameter
+from phistar.language.tensors import Tensor as Kept
 from phistar.training.steps import Step
 from phistar.transform.names import names_of
 
@@ -90,15 +90,15 @@ class Loop:
 
     def run(
         self,
-        values: Mapping[Parameter, Array],
+        values: Mapping[Kept, Array],
         columns: Mapping[str, Any],
         rows: Array,
         seed: int,
         number: int,
-    ) -> tuple[Array, dict[Parameter, Array]]:
+    ) -> tuple[Array, dict[Kept, Array]]:
         """The loss of each step, and the values that were updated."""
         rows = np.ascontiguousarray(rows, np.int64)
-        given = {name: values[owner] for name, owner in self.step.kept.items()}
+        given = self.step.values(values)
         varying: dict[str, Array] = {}
         for name, (data, numbers) in self.data.items():
             stored = as_column(name, columns[name])

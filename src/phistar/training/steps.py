@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+import numpy as np
+
 from phistar import compiler
 from phistar.data.dataset import BatchSpec
 from phistar.errors import UsageError
@@ -28,6 +30,7 @@ from phistar.training.columns import asked_by, symbols_of, title, trace_symbols
 from phistar.transform.names import names_of
 from phistar.transform.versions import commits
 
+Array = np.ndarray[Any, Any]
 States = dict[Parameter, dict[str, Parameter]]
 
 
@@ -35,8 +38,9 @@ States = dict[Parameter, dict[str, Parameter]]
 class Step:
     """One step: the whole program, its three parts, and where its inputs come from.
 
-    kept: whose values the program reads and updates, by the name of the input. columns: the columns
-    it reads, likewise. counter: the input that is the number of the step, if an equation reads it.
+    kept: whose values the program reads and updates, by the name of the input; constants that the
+    loss reads, ph.tensor(...), too. columns: the columns it reads, likewise. counter: the input
+    that is the number of the step, if an equation reads it.
     """
 
     program: ir.Program
@@ -44,9 +48,16 @@ class Step:
     forward: tuple[ir.Statement, ...]
     backward: tuple[ir.Statement, ...]
     update: tuple[ir.Statement, ...]
-    kept: dict[str, Parameter]
+    kept: dict[str, Tensor]
     columns: dict[str, Tensor]
     counter: str | None
+
+    def values(self, given: Mapping[Tensor, Array]) -> dict[str, Array]:
+        """The values of what is kept, by the name of the input; a constant may have its own."""
+        return {
+            name: given[owner] if owner in given else np.asarray(owner.data)
+            for name, owner in self.kept.items()
+        }
 
 
 @dataclass(eq=False)
@@ -177,10 +188,15 @@ def join(forward: Assembled, made: compiler.Differentiated, updates: Updates) ->
         own,
         backward,
         (*states, *added),
-        {name: owner for name, owner in given.items() if isinstance(owner, Parameter)},
-        {n: o for n, o in given.items() if not isinstance(o, Parameter) and o is not updates.step},
+        {name: owner for name, owner in given.items() if is_kept(owner)},
+        {n: o for n, o in given.items() if not is_kept(o) and o is not updates.step},
         next((name for name, owner in given.items() if owner is updates.step), None),
     )
+
+
+def is_kept(tensor: Tensor) -> bool:
+    """Whether a tensor keeps its value from step to step: a parameter, a state, a constant."""
+    return isinstance(tensor, Parameter) or tensor.data is not None
 
 
 def renaming(
