@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from phistar.errors import DTypeError, ShapeError, UsageError
-from phistar.ir.dtypes import DType, as_dtype
-from phistar.language import scope
+from phistar.ir.dtypes import DType
 from phistar.language.expression import Expr, Index
 from phistar.language.functions import where
 from phistar.language.reductions import mean, sum
@@ -38,15 +37,7 @@ def operand(value: Any, name: str, like: Tensor | None = None) -> Tensor:
     array = as_array(value)
     if like is not None and array.dtype.kind == "f":
         array = np.asarray(value, like.dtype.numpy)
-    return tensor(array, name) if scope.current_trace() is None else written(array, name)
-
-
-def written(array: np.ndarray[Any, Any], name: str) -> Tensor:
-    """A tensor with an equation for each element: constants of a program that is being traced."""
-    made = Tensor(name, sizes=list(array.shape), dtype=as_dtype(array.dtype))
-    for place in np.ndindex(array.shape):
-        made[place] = array[place].item()
-    return made
+    return tensor(array, name)
 
 
 def floats(value: Any, name: str, like: Tensor | None = None) -> Tensor:
