@@ -20,6 +20,13 @@ def transposed(axes: int, *args: Any, x: Any, everywhere: bool = False, **kwargs
     return same(f"ConvTranspose{axes}d", *args, inputs=(x,), everywhere=everywhere, **kwargs)
 
 
+class SizedUp(nn.ConvTranspose2d):
+    """One that is told the sizes of its result."""
+
+    def __call__(self, x: Any) -> Any:
+        return super().__call__(x, output_size=(16, 13))
+
+
 line, plane, space = normal(2, 4, 9), normal(2, 4, 7, 6), normal(2, 2, 5, 4, 4)
 # fmt: off
 ROWS = {
@@ -93,6 +100,11 @@ ROWS = {
     "ConvTranspose3d":               transposed(3, 2, 3, 2, stride=2, x=space),
     "ConvTranspose3d: groups":       transposed(3, 2, 4, 3, padding=1, groups=2, x=space),
 }
+ROWS["ConvTranspose2d: output size"] = Row(
+    lambda: SizedUp(4, 3, 3, stride=2, dtype="f64"),
+    lambda torch: torch.nn.ConvTranspose2d(4, 3, 3, stride=2, output_padding=(1, 0)),
+    (plane,),
+)
 for name, x in (("Conv1d", line), ("Conv2d", plane), ("Conv3d", space)):
     ROWS[f"{name}: channels from the input"] = Row(
         lambda name=name: getattr(nn, name)(None, 4, 2, dtype="f64"),
@@ -183,10 +195,15 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
         ShapeError,
         "padding by 5 with mode 'reflect' is too much for an axis of size 5",
     ),
+    "output size": (
+        lambda: nn.ConvTranspose1d(4, 6, 3, stride=2)(zeros(2, 4, 5), 13),
+        ShapeError,
+        r"ConvTranspose1d makes a size from 11 to 12, not 13, of shape \(2, 4, 5\)",
+    ),
     "cropped to nothing": (
         lambda: nn.ConvTranspose1d(4, 6, 3, padding=2)(zeros(2, 4, 2)),
         ShapeError,
-        "ConvTranspose1d takes 4 elements of padding off, and nothing is left",
+        "ConvTranspose1d takes the padding off, and nothing is left",
     ),
 }
 

@@ -110,6 +110,7 @@ class TransposedConvolution(ph.Model):
     (count - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1. kernel_size,
     stride, padding, output_padding, dilation: a number, or one for each axis. weight:
     (in_channels, out_channels / groups, *kernel_size). The rest is as in `Convolution`.
+    output_size, in a call: the sizes of the result, in place of output_padding.
     Raises UsageError for arguments that do not fit together, ShapeError for tensors that do not.
     """
 
@@ -140,10 +141,10 @@ class TransposedConvolution(ph.Model):
         self.weight = ph.param(in_channels, out_channels // groups, *kernel, init=init, dtype=dtype)
         self.bias = ph.param(out_channels, init=bias_init, dtype=dtype) if bias else None
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, output_size: Size | None = None) -> Any:
         shape = expect(x, self, least=self.axes + 1)
         check_input(self, shape)
-        sizes = self.sizes(shape)
+        sizes = self.sizes(shape, output_size)
         b, p, i = leading(shape, self.axes + 1), positions(self.axes), elements(self.windows)
         y: Any = Tensor("y", sizes=[*shape[: len(b)], self.out_channels, *sizes])
         at = places(self.windows, p, i)
@@ -154,20 +155,29 @@ class TransposedConvolution(ph.Model):
             y[*b, k, *p] += self.bias[k,]
         return y
 
-    def sizes(self, shape: tuple[int, ...]) -> list[int | None]:
-        """The sizes of the result; ShapeError if the padding takes all of it away."""
-        found: list[int | None] = []
-        for w, more, count in zip(
-            self.windows, self.output_padding, shape[-self.axes :], strict=True
-        ):
-            size = (count - 1) * w.stride + w.span - w.low - w.high + more
-            if size < 1:
-                raise ShapeError(
-                    f"{type(self).__name__} takes {w.low + w.high} elements of padding off, "
-                    f"and nothing is left of a tensor of shape {shape}"
-                )
-            found.append(size)
-        return found
+    def sizes(self, shape: tuple[int, ...], wanted: Size | None) -> list[int | None]:
+        """The sizes of the result; ShapeError for such as no convolution takes to these counts."""
+        counts = shape[-self.axes :]
+        least = [
+            (count - 1) * w.stride + w.span - w.low - w.high
+            for w, count in zip(self.windows, counts, strict=True)
+        ]
+        if wanted is None:
+            found = [n + more for n, more in zip(least, self.output_padding, strict=True)]
+        else:
+            found = list(each(self, "output_size", wanted, self.axes))
+            for w, n, size in zip(self.windows, least, found, strict=True):
+                if not n <= size < n + w.stride:
+                    raise ShapeError(
+                        f"{type(self).__name__} makes a size from {n} to {n + w.stride - 1}, "
+                        f"not {size}, of shape {shape}"
+                    )
+        if min(found) < 1:
+            raise ShapeError(
+                f"{type(self).__name__} takes the padding off, and nothing is left of a tensor "
+                f"of shape {shape}"
+            )
+        return [*found]
 
 
 class ConvTranspose1d(TransposedConvolution):
