@@ -381,3 +381,37 @@ def test_muon_is_near_that_of_pytorch() -> None:
 def test_numbers_out_of_range(make: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         make()
+
+
+class Single(Model):
+    """The affine model in another type."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__("affine")
+        self.p = [ph.param(np.shape(s), dtype=dtype, init=np.array(s)) for s in STARTS["affine"]]
+
+    def __call__(self, x: Any) -> Any:
+        out, (W, c, d) = ph.tensors("out"), self.p
+        at = lambda e: ph.cast(e, "f64")
+        out[b, j] = at(W[j, i]) * x[b, i] + at(c[j]) + at(d)
+        return out
+
+
+AFFINE = [name for name, row in ROWS.items() if " " not in name and row.model == "affine"]
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("f32", 1e-4), ("bf16", 0.2)])
+@pytest.mark.parametrize("name", AFFINE)
+def test_other_types(name: str, dtype: str, most: float) -> None:
+    """Numbers computed once, such as 1 - 0.999^t, keep their digits in smaller types."""
+    if dtype == "bf16":
+        pytest.importorskip("ml_dtypes", reason="NumPy has no bf16 of its own")
+        if name == "Rprop":
+            pytest.skip("a sign that differs makes it go another way")
+    model, columns = Single(dtype), {"x": X, "t": T}
+    spec = Dataset(**columns).spec(12)
+    algorithm = ph.compile(loss, model, optimizer=ROWS[name].optimizer, batch=spec)
+    rows = np.tile(np.arange(12), (STEPS, 1))
+    _, values = algorithm.steps(algorithm.initial_values(0), columns, rows)
+    for p, expected in zip(model.p, of_the_peer(name), strict=True):
+        assert_allclose(values[p].astype(float), expected, rtol=most, atol=most)

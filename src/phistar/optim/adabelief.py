@@ -11,7 +11,7 @@ from phistar.language.functions import sqrt
 from phistar.language.tensors import Parameter, Tensor
 from phistar.optim.parts import decayed, like
 from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, rate_at, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,10 +42,9 @@ class AdaBelief:
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
         m, s, g = states["m"], states["s"], decayed(parameter, self.weight_decay)
-        t, rate = number_of(step, parameter), rate_of(self.rate, parameter, step)
-        key = (self, parameter.dtype, step)
-        step_size = once("step_size", key, lambda: rate / (1 - self.beta1**t))
-        root = once("root", key, lambda: 1 / sqrt(1 - self.beta2**t))
+        t, key, rate = number_of(step), (self, step), rate_at(self.rate, step)
+        step_size = scalar("step_size", key, parameter, lambda: rate / (1 - self.beta1**t))
+        root = scalar("root", key, parameter, lambda: 1 / sqrt(1 - self.beta2**t))
         m[...] = self.beta1 * m[...] + rest(self.beta1) * g
         s[...] = self.beta2 * s[...] + rest(self.beta2) * (g - m[...]) ** 2 + self.eps
         parameter[...] += (  # type: ignore[misc]

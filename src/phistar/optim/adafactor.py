@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from phistar.ir.dtypes import DType
 from phistar.language.expression import Index
 from phistar.language.functions import maximum, minimum, rsqrt, sqrt
 from phistar.language.reductions import mean
 from phistar.language.tensors import Parameter, Tensor, state
 from phistar.optim.parts import letters, like, part_of, shrink, total
 from phistar.optim.settings import Check, not_negative, positive, rate, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, rate_at, scalar
 
 
 def optional(check: Check) -> Check:
@@ -66,14 +67,14 @@ class Adafactor:
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
-        t, rate = number_of(step, parameter), rate_of(self.rate, parameter, step)
-        key, size = (self, parameter.dtype, step), math.prod(parameter.shape)
-        fresh = once("fresh", key, lambda: t**self.beta2_decay)
-        bound = once("bound", key, lambda: minimum(rate, 1 / sqrt(t)))
+        t, key, rate = number_of(step), (self, step), rate_at(self.rate, step)
+        size = math.prod(parameter.shape)
+        fresh = scalar("fresh", key, parameter, lambda: t**self.beta2_decay)
+        bound = scalar("bound", key, parameter, lambda: minimum(rate, 1 / sqrt(t)))
         alpha, u, clipped = (part_of(parameter, word) for word in ("alpha", "u", "clipped"))
         square = total(parameter, lambda n: parameter[n] ** 2)
         alpha[()] = maximum(sqrt(square / size), self.eps2) * bound
-        shrink(parameter, rate, self.weight_decay)
+        shrink(parameter, self.rate, self.weight_decay, step)
         n = letters(parameter)
         v = self.moments(parameter, states, fresh, n)
         u[n] = rsqrt(maximum(v, self.least(parameter) ** 2)) * parameter.grad[n]
@@ -86,6 +87,8 @@ class Adafactor:
         """ε1."""
         if self.eps1 is not None:
             return self.eps1
+        if parameter.dtype is DType.BF16:  # which NumPy does not know
+            return 2.0**-7
         return float(np.finfo(parameter.dtype.numpy).eps)
 
     def moments(

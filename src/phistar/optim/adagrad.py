@@ -8,11 +8,11 @@ AdaDelta:  s = ρ s + (1 - ρ) g²;  d = sqrt(u + ε) / sqrt(s + ε) * g
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from phistar.language.functions import cast, sqrt
+from phistar.language.functions import sqrt
 from phistar.language.tensors import Parameter, Tensor
 from phistar.optim.parts import decayed, like, part_of
 from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
-from phistar.optim.writing import Rate, once, rate_of
+from phistar.optim.writing import Rate, now_of, rate_at, rate_of, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,12 +42,11 @@ class AdaGrad:
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
-        s, rate = states["s"], rate_of(self.rate, parameter, step)
+        s, g = states["s"], decayed(parameter, self.weight_decay)
+        rate = rate_of(self.rate, parameter, step)
         if self.rate_decay:
-            before, key = rate, (self, parameter.dtype, step)
-            t = cast(step, parameter.dtype)
-            rate = once("step_size", key, lambda: before / (1 + self.rate_decay * t))
-        g = decayed(parameter, self.weight_decay)
+            full, slower = rate_at(self.rate, step), 1 + self.rate_decay * now_of(step)
+            rate = scalar("step_size", (self, step), parameter, lambda: full / slower)
         s[...] += g**2  # type: ignore[misc]
         parameter[...] += -rate * g / (sqrt(s[...]) + self.eps)  # type: ignore[misc]
 

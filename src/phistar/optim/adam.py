@@ -13,7 +13,7 @@ from phistar.language.functions import maximum, sqrt
 from phistar.language.tensors import Parameter, Tensor
 from phistar.optim.parts import decayed, like, shrink
 from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, rate_at, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,10 +63,9 @@ class Adam:
 
     def corrections(self, parameter: Parameter, step: Tensor) -> tuple[Tensor, Tensor]:
         """rate / (1 - β1^t) and 1 / sqrt(1 - β2^t), once for all parameters."""
-        t, key = number_of(step, parameter), (self, parameter.dtype, step)
-        rate = rate_of(self.rate, parameter, step)
-        corrected = once("step_size", key, lambda: rate / (1 - self.beta1**t))
-        return corrected, once("root", key, lambda: 1 / sqrt(1 - self.beta2**t))
+        t, key, rate = number_of(step), (self, step), rate_at(self.rate, step)
+        step_size = scalar("step_size", key, parameter, lambda: rate / (1 - self.beta1**t))
+        return step_size, scalar("root", key, parameter, lambda: 1 / sqrt(1 - self.beta2**t))
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,7 +78,7 @@ class AdamW(Adam):
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """Shrink, then Adam's step."""
-        shrink(parameter, rate_of(self.rate, parameter, step), self.weight_decay)
+        shrink(parameter, self.rate, self.weight_decay, step)
         self.move(parameter, states, step, parameter.grad[...])
 
 

@@ -10,7 +10,7 @@ from phistar.language.functions import abs, maximum
 from phistar.language.tensors import Parameter, Tensor
 from phistar.optim.parts import decayed, like
 from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, rate_at, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,9 +40,8 @@ class AdaMax:
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
         m, u, g = states["m"], states["u"], decayed(parameter, self.weight_decay)
-        t, rate = number_of(step, parameter), rate_of(self.rate, parameter, step)
-        key = (self, parameter.dtype, step)
-        step_size = once("step_size", key, lambda: rate / (1 - self.beta1**t))
+        t, rate = number_of(step), rate_at(self.rate, step)
+        step_size = scalar("step_size", (self, step), parameter, lambda: rate / (1 - self.beta1**t))
         m[...] = self.beta1 * m[...] + rest(self.beta1) * g
         u[...] = maximum(self.beta2 * u[...], abs(g) + self.eps)
         parameter[...] += -step_size * m[...] / u[...]  # type: ignore[misc]

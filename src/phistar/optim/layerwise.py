@@ -13,7 +13,7 @@ from phistar.language.functions import sqrt, where
 from phistar.language.tensors import Parameter, Tensor
 from phistar.optim.parts import decayed, like, norm, part_of
 from phistar.optim.settings import fraction, not_negative, positive, rate, rest, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, rate_of, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,9 +79,9 @@ class LAMB:
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
         m, v, g = states["m"], states["v"], parameter.grad
-        t, key = number_of(step, parameter), (self, parameter.dtype, step)
-        first = once("first", key, lambda: 1 / (1 - self.beta1**t))
-        root = once("root", key, lambda: 1 / sqrt(1 - self.beta2**t))
+        t, key = number_of(step), (self, step)
+        first = scalar("first", key, parameter, lambda: 1 / (1 - self.beta1**t))
+        root = scalar("root", key, parameter, lambda: 1 / sqrt(1 - self.beta2**t))
         u, size, length, local = (part_of(parameter, w) for w in ("u", "norm", "length", "local"))
         m[...] = self.beta1 * m[...] + rest(self.beta1) * g[...]
         v[...] = self.beta2 * v[...] + rest(self.beta2) * g[...] ** 2

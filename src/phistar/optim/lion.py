@@ -36,7 +36,7 @@ class Lion:
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
         m, g, rate = states["m"], parameter.grad, rate_of(self.rate, parameter, step)
-        shrink(parameter, rate, self.weight_decay)
+        shrink(parameter, self.rate, self.weight_decay, step)
         parameter[...] += (  # type: ignore[misc]
             -rate * sign(self.beta1 * m[...] + rest(self.beta1) * g[...])
         )

@@ -84,7 +84,7 @@ class Muon:
         m[...] = self.momentum * m[...] + rest(self.momentum) * g[...]
         ahead = rest(self.momentum) * g[...] + self.momentum * m[...]
         u[...] = ahead if self.nesterov else m[...]
-        shrink(parameter, rate, self.weight_decay)
+        shrink(parameter, self.rate, self.weight_decay, step)
         adjusted = math.sqrt(max(1, rows / columns))
         if self.adjust_rate == "match_rms_adamw":
             adjusted = 0.2 * math.sqrt(max(rows, columns))

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from phistar.ir.dtypes import DType
 from phistar.language.functions import sqrt
 from phistar.language.tensors import Parameter, Tensor, state
-from phistar.optim.parts import decayed, like, part_of, shrink
+from phistar.optim.parts import as_type, decayed, like, part_of, shrink
 from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, once, rate_of, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +40,7 @@ class NAdam:
 
     def states(self, parameter: Parameter) -> Mapping[str, Parameter]:
         """Both moving means, and the product of the momenta so far."""
-        return {**like(parameter, "m", "v"), "product": state((), init=1, dtype=parameter.dtype)}
+        return {**like(parameter, "m", "v"), "product": state((), init=1, dtype=DType.F64)}
 
     def momentum(self, t: Any) -> Any:
         """μ at step t."""
@@ -48,17 +49,18 @@ class NAdam:
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
         m, v, product = states["m"], states["v"], states["product"]
-        t, rate = number_of(step, parameter), rate_of(self.rate, parameter, step)
-        key = (self, parameter.dtype, step)
-        root = once("root", key, lambda: 1 / sqrt(1 - self.beta2**t))
+        t, key, rate = number_of(step), (self, step), rate_of(self.rate, parameter, step)
+        root = scalar("root", key, parameter, lambda: 1 / sqrt(1 - self.beta2**t))
         now = once("momentum", key, lambda: self.momentum(t))
         ahead = once("ahead", key, lambda: self.momentum(t + 1))
-        d = part_of(parameter, "d")
+        of_g, of_m, d = (part_of(parameter, word) for word in ("of_g", "of_m", "d"))
         if self.decoupled_weight_decay:
-            shrink(parameter, rate, self.weight_decay)
+            shrink(parameter, self.rate, self.weight_decay, step)
         g = decayed(parameter, 0 if self.decoupled_weight_decay else self.weight_decay)
         product[()] *= now  # type: ignore[misc]
         m[...] = self.beta1 * m[...] + rest(self.beta1) * g
         v[...] = self.beta2 * v[...] + rest(self.beta2) * g**2
-        d[...] = (1 - now) / (1 - product) * g + ahead / (1 - product * ahead) * m[...]
+        of_g[()] = as_type(parameter.dtype, (1 - now) / (1 - product), DType.F64)
+        of_m[()] = as_type(parameter.dtype, ahead / (1 - product * ahead), DType.F64)
+        d[...] = of_g * g + of_m * m[...]
         parameter[...] += -rate * d[...] / (sqrt(v[...]) * root + self.eps)  # type: ignore[misc]

@@ -11,6 +11,7 @@ from phistar.language.expression import Index
 from phistar.language.functions import cast, sqrt
 from phistar.language.reductions import sum as sum_over
 from phistar.language.tensors import Parameter, Tensor, state
+from phistar.optim.writing import rate_at, scalar
 
 Letters = tuple[Index, ...]
 
@@ -27,10 +28,14 @@ def decayed(parameter: Parameter, weight_decay: float) -> Any:
     return parameter.grad[...] + weight_decay * parameter[...]
 
 
-def shrink(parameter: Parameter, rate: Any, weight_decay: float) -> None:
+def shrink(parameter: Parameter, rate: Any, weight_decay: float, step: Tensor) -> None:
     """Decoupled weight decay: the parameter loses rate * weight_decay of itself."""
-    if weight_decay:
-        parameter[...] = (1 - rate * weight_decay) * parameter[...]
+    if not weight_decay:
+        return
+    share: Any = 1 - weight_decay * rate_at(rate, step)
+    key = (rate, weight_decay, step)
+    kept = scalar("kept", key, parameter, lambda: share) if callable(rate) else share
+    parameter[...] = kept * parameter[...]
 
 
 def letters(parameter: Tensor, *taken: str) -> Letters:

@@ -14,7 +14,7 @@ from phistar.language.functions import maximum, sqrt, where
 from phistar.language.tensors import Parameter, Tensor
 from phistar.optim.parts import decayed, like, shrink
 from phistar.optim.settings import fraction, not_negative, rate, rest, settle, shown
-from phistar.optim.writing import Rate, number_of, once, rate_of
+from phistar.optim.writing import Rate, number_of, once, rate_at, scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,14 +44,14 @@ class RAdam:
 
     def update(self, parameter: Parameter, states: Mapping[str, Parameter], step: Tensor) -> None:
         """The equations above."""
-        m, v, rate = states["m"], states["v"], rate_of(self.rate, parameter, step)
+        m, v, rate = states["m"], states["v"], rate_at(self.rate, step)
         if self.decoupled_weight_decay:
-            shrink(parameter, rate, self.weight_decay)
+            shrink(parameter, self.rate, self.weight_decay, step)
         g = decayed(parameter, 0 if self.decoupled_weight_decay else self.weight_decay)
-        t, key = number_of(step, parameter), (self, parameter.dtype, step)
-        step_size = once("step_size", key, lambda: rate / (1 - self.beta1**t))
+        t, key = number_of(step), (self, step)
+        step_size = scalar("step_size", key, parameter, lambda: rate / (1 - self.beta1**t))
         rho = once("rho", key, lambda: self.length - 2 * t * self.beta2**t / (1 - self.beta2**t))
-        r = once("r", key, lambda: self.rectified(rho, t))
+        r = scalar("r", key, parameter, lambda: self.rectified(rho, t))
         m[...] = self.beta1 * m[...] + rest(self.beta1) * g
         v[...] = self.beta2 * v[...] + rest(self.beta2) * g**2
         d = where(rho > 5, r / (sqrt(v[...]) + self.eps), 1)

@@ -15,7 +15,7 @@ from phistar.optim.parts import Letters, letters, part_of, shrink
 from phistar.optim.settings import not_negative, positive
 from phistar.optim.settings import rate as rate_or_schedule
 from phistar.optim.wrapper import Wrapper
-from phistar.optim.writing import Rate, rate_of
+from phistar.optim.writing import Rate
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -43,7 +43,7 @@ class WeightDecay(Wrapper):
     def update_all(self, states: Kept, step: Tensor) -> None:
         """Every parameter shrinks, then the equations inside."""
         for parameter in states:
-            shrink(parameter, rate_of(self.rate, parameter, step), self.decay)
+            shrink(parameter, self.rate, self.decay, step)
         write(self.optimizer, states, step)
 
 

@@ -109,10 +109,28 @@ def rate_of(rate: Any, parameter: Parameter, step: Tensor) -> Any:
     """A rate in the type of a parameter: the number, or what the schedule says at this step."""
     if not callable(rate):
         return rate
-    now = once("now", (step,), lambda: cast(step, DType.F64))
-    return once("rate", (rate, parameter.dtype, step), lambda: cast(rate(now), parameter.dtype))
+    key = (rate, parameter.dtype, step)
+    return once("rate", key, lambda: cast(rate(now_of(step)), parameter.dtype))
 
 
-def number_of(step: Tensor, parameter: Parameter) -> Tensor:
-    """t = 1, 2, ... in the type of a parameter, as papers count."""
-    return once("t", (parameter.dtype, step), lambda: cast(step + 1, parameter.dtype))
+def rate_at(rate: Any, step: Tensor) -> Any:
+    """A rate for numbers that are computed from it: in f64."""
+    if not callable(rate):
+        return rate
+    return once("rate", (rate, DType.F64, step), lambda: cast(rate(now_of(step)), DType.F64))
+
+
+def now_of(step: Tensor) -> Tensor:
+    """The step number as schedules get it, in f64."""
+    return once("now", (step,), lambda: cast(step, DType.F64))
+
+
+def number_of(step: Tensor) -> Tensor:
+    """t = 1, 2, ... as papers count, in f64: 1 - 0.999^t has no digits to lose."""
+    return once("t", (step,), lambda: cast(step + 1, DType.F64))
+
+
+def scalar(name: str, key: Hashable, parameter: Parameter, value: Callable[[], Any]) -> Tensor:
+    """A number for all parameters of one type, computed in f64."""
+    dtype = parameter.dtype
+    return once(name, (key, dtype), lambda: value() if dtype is DType.F64 else cast(value(), dtype))
