@@ -8,6 +8,7 @@ from phistar.nn.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from phistar.nn.attention import MultiHeadAttention, scaled_dot_product_attention
 from phistar.nn.bidirectional import Bidirectional
 from phistar.nn.cells import GRUCell, LSTMCell, RNNCell, UGRNNCell
 from phistar.nn.convlstm import ConvLSTM2d
@@ -33,6 +34,7 @@ from phistar.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from phistar.nn.positions import LearnedPositions, SinusoidalPositions, alibi, alibi_slopes, rotary
 from phistar.nn.recurrence import GRU, LSTM, RNN, UGRNN
 from phistar.nn.resampling import Upsample
 from phistar.nn.reshaping import Flatten, PixelShuffle, PixelUnshuffle, Unflatten
@@ -70,6 +72,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LearnedPositions",
     "Linear",
     "MaxPool1d",
     "MaxPool2d",
@@ -77,10 +80,16 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "MultiHeadAttention",
     "PixelShuffle",
     "PixelUnshuffle",
     "RNNCell",
+    "SinusoidalPositions",
     "UGRNNCell",
     "Unflatten",
     "Upsample",
+    "alibi",
+    "alibi_slopes",
+    "rotary",
+    "scaled_dot_product_attention",
 ]
