@@ -130,6 +130,8 @@ def test_refusals() -> None:
         losses.ctc(lnP, np.zeros((1, 4), int))
     with pytest.raises(DTypeError, match="targets must hold whole numbers, not f64"):
         losses.ctc(lnP, np.zeros((2, 4)))
+    with pytest.raises(DTypeError, match="ctc sums in f32 or f64, not f16"):
+        losses.ctc(lnP.astype("f2"), np.zeros((2, 4), int))
     with pytest.raises(UsageError, match="blank of ctc is one of the 3 labels, not 3"):
         losses.ctc(lnP, np.zeros((2, 4), int), blank=3)
     with pytest.raises(ShapeError, match="input_lengths of ctc is at most 5, not 6"):

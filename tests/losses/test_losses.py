@@ -475,6 +475,91 @@ def test_no_infinity_and_no_nan(case: str, dtype: str) -> None:
         assert np.isfinite(gradient).all()
 
 
+def examples() -> dict[str, tuple[Any, ...]]:
+    """Arguments of every loss of two examples."""
+    a, b, k = normal(2, 3), normal(2, 3), labels(3, 2)
+    p, q, t = rows_of(2, 3), rows_of(2, 3), labels(2, 2, 3)
+    pairs = ("mse", "l1", "huber", "smooth_l1", "log_cosh", "poisson_nll")
+    made: dict[str, tuple[Any, ...]] = {name: (a[0], b[0]) for name in pairs}
+    scored = ("cross_entropy", "nll", "focal", "multi_margin")
+    made |= {name: (a, k) for name in scored}
+    made |= {name: (a[0], t[0]) for name in ("hinge", "squared_hinge", "binary_focal")}
+    made["gaussian_nll"] = a[0], b[0], p[0]
+    made["binary_cross_entropy_with_logits"] = a[0], t[0]
+    made["binary_cross_entropy"] = p[0], t[0]
+    made |= {"kl_divergence": (p, q), "gaussian_kl": (a, b), "dice": (p, t)}
+    made |= {"cosine_embedding": (a, b, [1, -1]), "contrastive": (a, b, [1, 0])}
+    made |= {"triplet_margin": (a, b, normal(2, 3)), "negative_sampling": (a[:, 0], b)}
+    made["nce"] = a[:, 0], b, np.log(p[:, 0]), np.log(q)
+    made["ctc"] = np.log(rows_of(2, 5, 3)), [[1, 2], [2, 2]]
+    made["crf_nll"] = normal(2, 4, 3), labels(3, 2, 4), normal(3, 3)
+    return made
+
+
+ARGUMENTS = examples()
+
+
+def test_every_loss_has_its_reductions() -> None:
+    no_losses = {"cosine_similarity", "crf_decode"}
+    assert set(ARGUMENTS) | no_losses == set(losses.__all__)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_reductions(name: str) -> None:
+    """None keeps the examples; the sum is theirs; the mean is the default."""
+    loss, args = getattr(losses, name), ARGUMENTS[name]
+    each = loss(*args, reduction="none").value
+    assert each.ndim == 1
+    assert_allclose(loss(*args, reduction="sum").value, each.sum(), rtol=1e-12)
+    weights = np.full(len(each), 0.5) if name == "ctc" else np.ones(len(each))
+    assert_allclose(loss(*args).value, (weights * each).mean(), rtol=1e-12)
+    assert_allclose(loss(*args, reduction="mean").value, loss(*args).value, rtol=0)
+    with pytest.raises(UsageError, match="reduction is"):
+        loss(*args, reduction="avg")
+
+
+def test_under_other_transformations() -> None:
+    s, k = normal(4, 3), labels(3, 4)
+    each = losses.cross_entropy(s, k, reduction="none").value
+    mapped = ph.vmap(losses_of_one, ph.index("b"))(s, k)
+    assert_allclose(mapped, each, rtol=1e-12)
+    model, x = Line(), normal(4, 2).astype("f4")
+    rows = ph.per_example_grad(loss_of_a_line)(model, x, k)["W"]
+    assert rows.shape == (4, 3, 2)
+    whole = ph.grad(loss_of_a_line)(model, x, k)["W"]
+    assert_allclose(rows.sum(0), whole, rtol=1e-5, atol=1e-6)
+    second = ph.grad(lambda s: ph.sum[i, j](ph.grad(total_of)(s)[i, j] ** 2))(s)
+    P = np.exp(s) / np.exp(s).sum(1, keepdims=True)
+    D = P - np.eye(3)[np.zeros(4, int)]
+    wanted = 2 * P * (D - (P * D).sum(1, keepdims=True))
+    assert_allclose(second, wanted, rtol=1e-10)
+
+
+class Line(ph.Model):
+    def __init__(self) -> None:
+        self.W = ph.param(3, 2, init=0)
+
+    def __call__(self, x: Any) -> Any:
+        s, b, y, i = ph.tensors("s"), *ph.indices("b y i")
+        s[b, y] = self.W[y, i] * x[b, i]
+        return s
+
+
+def loss_of_a_line(model: Line, x: Any, k: Any) -> Any:
+    return losses.cross_entropy(model(x), k)
+
+
+def losses_of_one(s: Any, k: Any) -> Any:
+    return losses.cross_entropy(s, k)
+
+
+def total_of(s: Any) -> Any:
+    return losses.cross_entropy(s, [0, 0, 0, 0], reduction="sum")
+
+
+i, j = ph.indices("i j")
+
+
 def test_a_mean_over_nothing_is_zero() -> None:
     L = losses.cross_entropy(normal(2, 3), [7, 7], ignore_index=7)
     assert L.value == 0
@@ -486,15 +571,6 @@ def test_small_differences_keep_their_digits() -> None:
 
 
 def test_in_training() -> None:
-    class Line(ph.Model):
-        def __init__(self) -> None:
-            self.W = ph.param(3, 2, init=0)
-
-        def __call__(self, x: Any) -> Any:
-            s, b, y, i = ph.tensors("s"), *ph.indices("b y i")
-            s[b, y] = self.W[y, i] * x[b, i]
-            return s
-
     def loss(model: Line, x: Any, label: Any) -> Any:
         return losses.cross_entropy(model(x), label, weight=[1.0, 2.0, 1.0], ignore_index=255)
 

@@ -3,7 +3,8 @@
     def loss(model, x, label):
         return ph.losses.cross_entropy(model(x), label)
 
-Every loss takes reduction="mean", "sum" or "none", which keeps the axes of the examples.
+Every loss takes reduction="mean", "sum" or "none", which keeps the axes of the examples. Arguments
+are tensors, arrays, or expressions, whose open indices are their axes in the order of writing.
 """
 
 from phistar.losses.binary import (

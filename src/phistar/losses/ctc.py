@@ -7,8 +7,9 @@ L = -logsumexp(α[T, 2 L], α[T, 2 L - 1])
 
 from typing import Any
 
-from phistar.errors import ShapeError, UsageError
-from phistar.language.expression import Expr, Index
+from phistar.errors import DTypeError, ShapeError, UsageError
+from phistar.ir.dtypes import DType
+from phistar.language.expression import Expr, Index, lift
 from phistar.language.functions import cast, maximum, not_equal, where
 from phistar.language.reductions import logsumexp
 from phistar.language.scans import scan
@@ -49,6 +50,8 @@ def ctc(
     Raises ShapeError, DTypeError, UsageError; labels out of range are IndexRangeErrors when run.
     """
     lnP, z = floats(log_probabilities, "log_probabilities"), wholes(targets, "targets")
+    if lnP.dtype not in (DType.F32, DType.F64):
+        raise DTypeError(f'ctc sums in f32 or f64, not {lnP.dtype.value}: ph.cast(..., "f32")')
     expect_rank(lnP, 2, "log_probabilities of ctc")
     expect_shape(z, (*lnP.shape[:-2], *z.shape[-1:]), "targets of ctc")
     classes = lnP.shape[-1]
@@ -70,8 +73,6 @@ def length(value: Any, shape: tuple[int, ...], longest: int, name: str, n: Indic
     if value is None:
         value = longest
     if isinstance(value, int) and not isinstance(value, bool):
-        from phistar.language.expression import lift
-
         if not 0 <= value <= longest:
             raise ShapeError(f"{name} of ctc is at most {longest}, not {value}")
         return lift(value)
