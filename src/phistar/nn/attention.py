@@ -264,14 +264,14 @@ class MultiHeadAttention(ph.Model):
         return q, k, self.in_heads(value, self.embed + n, self.kv_heads)
 
     def in_heads(self, x: Tensor, row: int, heads: int) -> Tensor:
-        """y[b, h, t, d] = W[row + D h + d, e] x[b, t, e] + c[row + D h + d]."""
-        b, t, y = batch(x.shape[:-2]), Index("t", x.shape[-2]), Tensor("y")
-        h, d = Index("h", heads), Index("d", self.size)
-        at = row + self.size * h + d
-        product = self.in_proj_weight[at, e] * x[(*b, t, e)]
+        """s[b, t, m] = W[row + m, e] x[b, t, e] + c[row + m], y[b, h, t, d] = s[b, t, (h, d)]."""
+        b, t, m = batch(x.shape[:-2]), Index("t", x.shape[-2]), Index("m", heads * self.size)
+        h, d, s, y = Index("h", heads), Index("d", self.size), Tensor("s"), Tensor("y")
+        product: Any = self.in_proj_weight[row + m, e] * x[(*b, t, e)]
         if self.in_proj_bias is not None:
-            product = product + self.in_proj_bias[at]
-        y[(*b, h, t, d)] = product
+            product = product + self.in_proj_bias[row + m]
+        s[(*b, t, m)] = product
+        y[(*b, h, t, d)] = s[(*b, t, (h, d))]
         return y
 
 
