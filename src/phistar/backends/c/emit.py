@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from phistar.backends.c.names import Names, identifier, numbered
-from phistar.backends.c.nests import Local, vectorises
+from phistar.backends.c.nests import Local, products_in, vectorises
 from phistar.backends.c.spelling import (
     C_TYPES,
     HALVES,
@@ -115,13 +115,15 @@ class Function:
 
     def loop(self, loop: Loop, path: tuple[Loop, ...]) -> None:
         partial = [leaf for leaf in leaves([loop]) if leaf.chunk is not None]
+        products = {node.leaf for node in products_in([loop])}
         if loop.var is self.shared and partial:
             assert self.chunk is not None
             size, var = self.chunk_size, self.variable(self.chunk)
             head = f"for (long {var} = lo / {size}; {var} * {size} < hi; {var}++)"
             with self.block(head):
                 for leaf in partial:
-                    self.clear(leaf, loop)
+                    if leaf in products or not self.first_loop(leaf, loop):
+                        self.clear(leaf)
                 ends = f"{var} * {size}", f"least(hi, ({var} + 1) * {size})"
                 self.sums(loop, path, *ends)
             del self.scope[self.chunk]
@@ -130,10 +132,8 @@ class Function:
         else:
             self.sums(loop, path, "0", str(loop.var.size))
 
-    def clear(self, leaf: Leaf, loop: Loop) -> None:
+    def clear(self, leaf: Leaf) -> None:
         """A partial sum that no register holds begins with zeros."""
-        if self.first_loop(leaf, loop):
-            return
         t = leaf.target
         n = 1
         for size in t.storage[1:]:

@@ -32,7 +32,7 @@ MANY = 16  # assignments in one innermost loop: more want too many registers
 NEAR = 16  # elements between neighbours that share few cache lines, but share some
 LARGE = 4096  # settings in a turn of a loop that make up for doing products one by one
 LOCAL = 4096  # elements that a local array may have
-ROOM = 1 << 17  # likewise, of one that a product reads or writes
+ROOM = 1 << 18  # likewise, of one that a product reads or writes
 
 
 # Order --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from phistar.backends.c.factors import name_factors
+from phistar.backends.c.padding import pad_products
 from phistar.backends.c.tree import Leaf, Loop, Node, Var, initial
 from phistar.backends.c.unfold import unfold
 from phistar.ir.dtypes import DType
@@ -47,7 +48,8 @@ from phistar.transform.reuse import reuse
 
 def prepare(program: Program) -> list[Node]:
     """The leaves of a program, in order, scans as loops around them."""
-    program = reuse(unfold(name_factors(constants(inline(flatten(program))))))
+    program = pad_products(constants(inline(flatten(program))))
+    program = unfold(reuse(name_factors(program)))
     return list(Preparation(program).nodes(program.statements, {}))
 
 

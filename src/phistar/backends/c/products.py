@@ -71,7 +71,7 @@ def best_product(leaf: Leaf, shared: Var | None = None) -> Product | None:
 def factors(leaf: Leaf) -> tuple[Load, Load] | None:
     """The two tensors that are multiplied."""
     a = leaf.assign
-    if a.op is not Op.ADD or not a.over or a.condition is not None or leaf.chunk is not None:
+    if a.op is not Op.ADD or not a.over or a.condition is not None:
         return None
     match a.value:
         case Apply(function=P.MUL, args=(Load() as one, Load() as two)):
@@ -159,7 +159,10 @@ def in_loops(leaf: Leaf, product: Product, shared: Var | None) -> list[Node]:
     inside = {*product.rows.all, *product.columns.all, *product.sum.all}
     outside = [i for i in leaf.indices if i not in inside]
     outside.sort(key=lambda i: (i in leaf.assign.over, leaf.bind[i] is not shared))
-    if leaf.define and any(i in leaf.assign.over for i in outside):
+    summed = any(i in leaf.assign.over for i in outside)
+    if leaf.define and summed and leaf.chunk is not None:  # cleared where its chunk begins
+        return [wrapped_node(replace(product, leaf=replace(leaf, define=False)), leaf, outside)]
+    if leaf.define and summed:
         first = first_values(leaf)
         kept = [i for i in leaf.indices if i not in leaf.assign.over]
         later = replace(product, leaf=replace(leaf, define=False))

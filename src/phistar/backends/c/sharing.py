@@ -44,7 +44,7 @@ from phistar.transform.names import Names
 CHUNKS = 32  # into which the values of a shared variable are divided, at most
 SOLO = 2000.0  # operations that are not worth sharing
 PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
-
+PRODUCTS = 1 << 17  # likewise, of a sum of products
 
 MOVED = 5  # times as large a minibatch may be as the parameter that is moved instead
 READ = 0.5  # likewise, where the parameter stays as it is
@@ -251,14 +251,16 @@ class Gathering:
         assert self.var is not None
         if any(load.tensor in self.sharing.totals for load in loads(a.value)):
             return None
-        if is_product(leaf):
-            return None
-        if a.op is not Op.ADD or t.halo or math.prod(t.shape) > PARTIAL or t in self.uses:
+        multiplied = is_product(leaf)
+        most = PRODUCTS if multiplied else PARTIAL
+        if a.op is not Op.ADD or t.halo or math.prod(t.shape) > most or t in self.uses:
             return None
         if not t.dtype.is_float or not all(isinstance(s, Affine) for s in a.target.subscripts):
             return None
         for index in a.over:
             if leaf.bind[index].size != self.var.size or chunks(index.size) < 2:
+                continue
+            if multiplied and not self.one_by_one(leaf, index):
                 continue
             chunk = Index(f"{index.name}.chunk", chunks(index.size))
             name = self.sharing.names.fresh(f"{t.name}.part")
@@ -274,6 +276,15 @@ class Gathering:
                 self.skipped_writes.add(t)
                 return made
         return None
+
+    def one_by_one(self, leaf: Leaf, index: Index) -> bool:
+        """It is a product for each value of the index, not one that sums over it."""
+        assert self.var is not None
+        bound = replace(leaf, bind={**leaf.bind, index: self.var})
+        product = best_product(bound, self.var)
+        if product is None:
+            return False
+        return index not in {*product.sum.all, *product.rows.all, *product.columns.all}
 
     def agrees_partial(self, made: Leaf, part: Tensor) -> bool:
         """What it reads is the thread's own; what it writes is the chunk's own."""

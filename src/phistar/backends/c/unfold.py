@@ -20,7 +20,7 @@ import math
 from dataclasses import replace
 
 from phistar.backends.c.nests import stride
-from phistar.backends.c.products import best_product, best_window, lanes_used, pure, slow
+from phistar.backends.c.products import best_product, pure, slow
 from phistar.backends.c.tree import Leaf, Var
 from phistar.ir.primitives import Op
 from phistar.ir.primitives import Primitive as P
@@ -29,9 +29,9 @@ from phistar.ir.walk import all_indices, free_indices
 from phistar.transform.names import Names, names_of
 
 USES = 8  # of each number that is laid out, at least
+LONG = 64  # columns, or sums, of a product that is quick enough
 COLUMNS = 32  # of the product, at least
-ROOM = 1 << 17  # numbers that are laid out for one example, at most
-LANES = 0.8  # of a vector that a window uses where it is quick enough
+ROOM = 1 << 18  # numbers that are laid out for one example, at most
 
 
 def unfold(program: Program) -> Program:
@@ -65,11 +65,13 @@ def unfolded(a: Assign, names: Names) -> list[Assign]:
 
 
 def quick(leaf: Leaf) -> bool:
-    """It is a good product, or a good window, as it is."""
-    product, window = best_product(leaf), best_window(leaf)
-    if product is not None and not slow(product):
-        return True
-    return window is not None and lanes_used(window) >= LANES
+    """It is a good product as it is."""
+    product = best_product(leaf)
+    if product is None or slow(product):
+        return False
+    if product.kind == "outer":
+        return product.columns.size >= LONG
+    return product.sum.size >= LONG or len(product.sum.all) == len(leaf.assign.over)
 
 
 def alone(a: Assign) -> Leaf:
@@ -98,17 +100,20 @@ def laid_out(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Ass
     """The windows of the pictures, and a product with them."""
     own = set(free_indices(pictures))
     sums = own & set(free_indices(weights))
-    columns = in_order(a.target, own - sums)
-    order = arranged(columns, in_order(weights, sums), a.target)
-    if order is None or not sums <= set(a.over):
+    if not sums <= set(a.over):
         return [a]
-    windows = Load(
-        tensor_of(order, pictures, names.fresh(f"{pictures.tensor.name}.windows")), at(order)
-    )
-    args = tuple(windows if x is pictures else x for x in a.value.args)  # type: ignore[attr-defined]
-    product = replace(a, value=replace(a.value, args=args))  # type: ignore[type-var]
-    made = replace(a, target=windows, op=Op.SET, value=pictures, over=())
-    return [made, product] if worth(product, order, columns) else [a]
+    columns, depth = in_order(a.target, own - sums), in_order(weights, sums)
+    ways = [
+        arranged(columns, depth, a.target),  # the product's columns lie side by side
+        arranged(depth, columns, weights),  # what it sums lies side by side
+    ]
+    for order in sorted((w for w in ways if w), key=lambda w: -w[-1].size):
+        name = names.fresh(f"{pictures.tensor.name}.windows")
+        windows = Load(tensor_of(order, pictures, name), at(order))
+        product = replace(a, value=Apply(P.MUL, (weights, windows), windows.tensor.dtype))
+        if worth(product, order, [*columns, *depth]):
+            return [replace(a, target=windows, op=Op.SET, value=pictures, over=()), product]
+    return [a]
 
 
 def folded(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Assign]:
@@ -144,7 +149,7 @@ def arranged(columns: list[Index], rows: list[Index], beside: Load) -> list[Inde
 def worth(product: Assign, order: list[Index], columns: list[Index]) -> bool:
     """The laid out numbers are used often and have room; the product is a good one."""
     outer = order[0].size if order[0] in columns and len(order) > 1 else 1
-    room = settings(order) // outer
+    room = settings(order) // max(outer, 1)
     if settings(list(all_indices(product))) < USES * settings(order) or room > ROOM:
         return False
     best = best_product(alone(product))
