@@ -21,6 +21,7 @@ from phistar.nn.convolution import (
     ConvTranspose3d,
 )
 from phistar.nn.linear import Bilinear, Embedding, Linear
+from phistar.nn.normalisation import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from phistar.nn.pooling import (
     AvgPool1d,
     AvgPool2d,
@@ -38,6 +39,14 @@ from phistar.nn.positions import LearnedPositions, SinusoidalPositions, alibi, a
 from phistar.nn.recurrence import GRU, LSTM, RNN, UGRNN
 from phistar.nn.resampling import Upsample
 from phistar.nn.reshaping import Flatten, PixelShuffle, PixelUnshuffle, Unflatten
+from phistar.nn.running import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
 from phistar.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
 __all__ = [
@@ -54,6 +63,9 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Bidirectional",
     "Bilinear",
     "Conv1d",
@@ -68,12 +80,18 @@ __all__ = [
     "GRUCell",
     "GlobalAvgPool",
     "GlobalMaxPool",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LayerNorm",
     "LearnedPositions",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -83,6 +101,7 @@ __all__ = [
     "MultiHeadAttention",
     "PixelShuffle",
     "PixelUnshuffle",
+    "RMSNorm",
     "RNNCell",
     "SinusoidalPositions",
     "UGRNNCell",
