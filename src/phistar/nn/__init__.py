@@ -47,6 +47,12 @@ from phistar.nn.running import (
     InstanceNorm2d,
     InstanceNorm3d,
 )
+from phistar.nn.transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from phistar.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
 __all__ = [
@@ -104,6 +110,10 @@ __all__ = [
     "RMSNorm",
     "RNNCell",
     "SinusoidalPositions",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "UGRNNCell",
     "Unflatten",
     "Upsample",
