@@ -8,10 +8,11 @@ y[k, o] = (x[k, o] - mean[k]) / √(variance[k] + ε) weight + bias
 from typing import Any
 
 import phistar as ph
-from phistar.errors import UsageError
+from phistar.errors import DTypeError, UsageError
 from phistar.ir.dtypes import DType
 from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
+from phistar.nn.shapes import expect
 
 HALF = (DType.F16, DType.BF16)
 
@@ -49,12 +50,18 @@ def narrow(e: Any, x: Tensor) -> Any:
     return ph.cast(e, x.dtype) if x.dtype in HALF else e
 
 
-def number(layer: Any, what: str, value: Any, above: bool = False) -> float:
-    """A number from 0 on, or above 0; UsageError otherwise."""
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or value < 0 or (above and value == 0):
-        least = "above 0" if above else "from 0 on"
+def number(layer: Any, what: str, value: Any) -> float:
+    """A number from 0 on; UsageError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise UsageError(
-            f"{what} of {type(layer).__name__} must be a number {least}, not {value!r}"
+            f"{what} of {type(layer).__name__} must be a number from 0 on, not {value!r}"
         )
     return float(value)
+
+
+def expect_floats(x: Any, layer: Any, least: int, most: int | None = None) -> tuple[int, ...]:
+    """The shape of a layer's argument, as `expect` finds it; DTypeError for whole numbers."""
+    shape = expect(x, layer, least, most)
+    if not x.dtype.is_float:
+        raise DTypeError(f"{type(layer).__name__} takes floating numbers, not {x.dtype.value}")
+    return shape

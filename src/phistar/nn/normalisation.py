@@ -17,8 +17,8 @@ import phistar as ph
 from phistar.errors import ShapeError, UsageError
 from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
-from phistar.nn.moments import HALF, affine, moments, narrow, normal, number, wide
-from phistar.nn.shapes import expect, expect_size, leading, whole
+from phistar.nn.moments import HALF, affine, expect_floats, moments, narrow, normal, number, wide
+from phistar.nn.shapes import expect_size, leading, whole
 
 b, c = ph.indices("b c")
 
@@ -99,7 +99,7 @@ def shape_of(layer: Any, shape: Any) -> tuple[int, ...]:
 def last_axes(layer: Any, x: Any) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
     """Indices of the leading axes and of those that are normalised; ShapeError if x lacks them."""
     sizes = layer.normalized_shape
-    shape = expect(x, layer, least=len(sizes))
+    shape = expect_floats(x, layer, least=len(sizes))
     if shape[-len(sizes) :] != sizes:
         raise ShapeError(
             f"{type(layer).__name__} normalises axes of shape {sizes}, "
@@ -145,7 +145,7 @@ class GroupNorm(ph.Model):
         self.bias = ph.param(num_channels, init=0, dtype=dtype) if affine else None
 
     def __call__(self, x: Any) -> Any:
-        shape = expect(x, self, least=2)
+        shape = expect_floats(x, self, least=2)
         expect_size(self, "channels", self.num_channels, shape, 1)
         g, k = Index("g", self.num_groups), Index("k", self.num_channels // self.num_groups)
         p = tuple(Index(f"p{n}") for n in range(1, len(shape) - 1))
@@ -169,7 +169,7 @@ class LocalResponseNorm(ph.Model):
         self.alpha, self.beta, self.k = alpha, beta, k
 
     def __call__(self, x: Any) -> Any:
-        shape = expect(x, self, least=3)
+        shape = expect_floats(x, self, least=3)
         p = tuple(Index(f"p{n}") for n in range(1, len(shape) - 1))
         r = Index("r", self.size)
         beside = ph.pad(c + r, self.size // 2, (self.size - 1) // 2)

@@ -16,8 +16,8 @@ from phistar.errors import ShapeError
 from phistar.ir.dtypes import as_dtype
 from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
-from phistar.nn.moments import HALF, Indices, affine, moments, narrow, normal, number
-from phistar.nn.shapes import expect, expect_size, whole
+from phistar.nn.moments import HALF, Indices, affine, expect_floats, moments, narrow, normal, number
+from phistar.nn.shapes import expect_size, whole
 
 c = ph.index("c")
 
@@ -52,9 +52,9 @@ class RunningNorm(ph.Model):
         self.track_running_stats = track_running_stats
         if track_running_stats:
             kept = "f32" if as_dtype(dtype) in HALF else dtype
-            self.running_mean = ph.state(num_features, init=0, dtype=kept)
-            self.running_var = ph.state(num_features, init=1, dtype=kept)
-            self.num_batches_tracked = ph.state((), init=0, dtype="i64")
+            self.running_mean: Any = ph.state(num_features, init=0, dtype=kept)
+            self.running_var: Any = ph.state(num_features, init=1, dtype=kept)
+            self.num_batches_tracked: Any = ph.state((), init=0, dtype="i64")
 
     def checked(self, momentum: float | None) -> float | None:
         return None if momentum is None else number(self, "momentum", momentum)
@@ -120,7 +120,7 @@ class BatchNorm(RunningNorm):
     """
 
     def around(self, x: Any) -> tuple[Indices, Indices]:
-        shape = expect(x, self, *(2 + n for n in self.sizes))
+        shape = expect_floats(x, self, *(2 + n for n in self.sizes))
         expect_size(self, "features", self.num_features, shape, 1)
         return (Index("b"),), places(len(shape) - 2)
 
@@ -179,7 +179,7 @@ class InstanceNorm(RunningNorm):
 
     def around(self, x: Any) -> tuple[Indices, Indices]:
         own = 1 + self.sizes[0]
-        shape = expect(x, self, least=own, most=own + 1)
+        shape = expect_floats(x, self, least=own, most=own + 1)
         expect_size(self, "features", self.num_features, shape, -own)
         return (Index("b"),)[: len(shape) - own], places(own - 1)
 
