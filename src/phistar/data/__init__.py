@@ -4,7 +4,7 @@ from phistar.data.catalogue import CATALOGUE
 from phistar.data.columns import Column, column
 from phistar.data.dataset import BatchSpec, ColumnSpec, Dataset
 from phistar.data.images import fashion_mnist, mnist
-from phistar.data.order import order, positions
+from phistar.data.order import Order, minibatches, order, positions
 
 __all__ = [
     "CATALOGUE",
@@ -12,8 +12,10 @@ __all__ = [
     "Column",
     "ColumnSpec",
     "Dataset",
+    "Order",
     "column",
     "fashion_mnist",
+    "minibatches",
     "mnist",
     "order",
     "positions",

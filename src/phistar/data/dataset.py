@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from phistar.data.columns import Array, Column, column
-from phistar.data.order import order, positions
+from phistar.data.order import Order, minibatches, order
 from phistar.errors import DataError
 from phistar.ir.dtypes import DType
 
@@ -120,8 +120,8 @@ class Dataset:
         drop_last: bool = False,
     ) -> Iterator[dict[str, Array]]:
         """The minibatches of one pass over the data, in the order of (seed, epoch) if shuffled."""
-        rows = order(len(self), seed, epoch, shuffle)
-        return (self.batch(rows[at]) for at in positions(len(rows), batch_size, drop_last))
+        whole = Order(len(self), seed, epoch, shuffle)
+        return (self.batch(rows) for rows in minibatches(whole, batch_size, drop_last))
 
     def split(self, *parts: float, seed: int = 0) -> tuple[Dataset, ...]:
         """Data sets drawn at random: `train, test = data.split(0.9)`, `data.split(50_000, 10_000)`.

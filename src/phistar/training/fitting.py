@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from phistar.data.dataset import Dataset
-from phistar.data.order import order
+from phistar.data.order import Order, minibatches
 from phistar.errors import DataError, IndexRangeError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
@@ -178,10 +178,8 @@ class Run:
 
     def batches(self, epoch: int) -> Iterator[Array]:
         """The rows of each minibatch of an epoch."""
-        size = self.algorithm.batch.size
-        rows = order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
-        end = len(rows) - len(rows) % size if self.algorithm.drop_last else len(rows)
-        return (rows[start : min(start + size, end)] for start in range(0, end, size))
+        whole = Order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
+        return minibatches(whole, self.algorithm.batch.size, self.algorithm.drop_last)
 
     def run(self, epoch: int, chunk: list[Array]) -> list[float]:
         """The losses of the chunk's steps: in one call where the backend compiles loops."""

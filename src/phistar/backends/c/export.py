@@ -201,25 +201,40 @@ static uint64_t random_word(uint64_t k0, uint64_t k1, uint64_t n) {
     return c[n % 4];
 }
 
-struct drawn {
-    uint64_t word;
-    int64_t row;
-};
+/* The order of an epoch: a Feistel network, keyed by the epoch, walked until it stays within n. */
+#define ROUNDS 12
 
-static int by_word(const void *one, const void *two) {
-    const struct drawn *a = one, *b = two;
-    if (a->word != b->word) return a->word < b->word ? -1 : 1;
-    return a->row < b->row ? -1 : 1;
+static uint32_t mixed(uint32_t half, uint32_t factor, uint32_t offset, int bits) {
+    uint32_t x = half * factor + offset;
+    x ^= x >> 15;
+    x *= 0x7FEB352Du;
+    x ^= x >> 16;
+    return (x * factor) >> (32 - bits);
 }
 
-/* The rows in the order of an epoch: sorted by a counter's random words. */
 static void shuffle(int64_t *rows, int64_t n, uint64_t seed, uint64_t epoch) {
-    struct drawn *all = room((size_t)n * sizeof *all);
-    for (int64_t row = 0; row < n; row++)
-        all[row] = (struct drawn){random_word(seed, epoch, (uint64_t)row), row};
-    qsort(all, (size_t)n, sizeof *all, by_word);
-    for (int64_t n_th = 0; n_th < n; n_th++) rows[n_th] = all[n_th].row;
-    free(all);
+    uint32_t factor[ROUNDS], offset[ROUNDS];
+    for (int k = 0; k < ROUNDS; k++) {
+        factor[k] = (uint32_t)(random_word(seed, epoch, (uint64_t)k) >> 32) | 1;
+        offset[k] = (uint32_t)(random_word(seed, epoch, (uint64_t)(k + ROUNDS)) >> 32);
+    }
+    int bits = 2;
+    while (((int64_t)1 << bits) < n) bits++;
+    int low = bits / 2, high = bits - low;
+    for (int64_t position = 0; position < n; position++) {
+        int64_t row = position;
+        do {
+            uint32_t left = (uint32_t)(row >> low);
+            uint32_t right = (uint32_t)(row & (((int64_t)1 << low) - 1));
+            for (int k = 0; k < ROUNDS; k++) {
+                uint32_t next = left ^ mixed(right, factor[k], offset[k], k % 2 ? low : high);
+                left = right;
+                right = next;
+            }
+            row = ((int64_t)left << low) | right;
+        } while (row >= n);
+        rows[position] = row;
+    }
 }
 """
 
