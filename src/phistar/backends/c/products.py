@@ -40,7 +40,9 @@ def is_product(leaf: Leaf) -> bool:
 def product_nest(leaf: Leaf, shared: Var | None) -> list[Node] | None:
     """The leaf as a product inside loops, or None if it is none."""
     best = best_product(leaf, shared)
-    window = best_window(leaf)
+    window = (
+        best_window(leaf, shared) if leaf.chunk is None else None
+    )  # it would sum over all chunks
     if window is not None and (best is None or slow(best)):
         return window_in_loops(leaf, window, shared)
     return None if best is None else in_loops(leaf, best, shared)
@@ -161,6 +163,7 @@ def in_loops(leaf: Leaf, product: Product, shared: Var | None) -> list[Node]:
     outside.sort(key=lambda i: (i in leaf.assign.over, leaf.bind[i] is not shared))
     summed = any(i in leaf.assign.over for i in outside)
     if leaf.define and summed and leaf.chunk is not None:  # cleared where its chunk begins
+        outside.sort(key=lambda i: leaf.bind[i] is not shared)
         return [wrapped_node(replace(product, leaf=replace(leaf, define=False)), leaf, outside)]
     if leaf.define and summed:
         first = first_values(leaf)
@@ -179,15 +182,15 @@ def wrapped_node(node: Node, leaf: Leaf, order: list[Index]) -> Node:
 # Windows ------------------------------------------------------------------------------------------
 
 
-def best_window(leaf: Leaf) -> Window | None:
-    """The leaf as a convolution, or one of its gradients."""
+def best_window(leaf: Leaf, shared: Var | None = None) -> Window | None:
+    """The leaf as a convolution, or one of its gradients; threads share nothing in it but rows."""
     found = factors(leaf)
     if found is None or len(leaf.indices) < 4:
         return None
     one, two = found
     best: Window | None = None
     for a, b in ((one, two), (two, one)):
-        for made in (window(leaf, a, b), window_dot(leaf, a, b)):
+        for made in (window(leaf, a, b, shared), window_dot(leaf, a, b, shared)):
             if made is not None and (best is None or lanes_used(made) > lanes_used(best)):
                 best = made
     return best
@@ -208,6 +211,7 @@ class Sorted:
     leaf: Leaf
     a: Load
     b: Load
+    whole: Var | None = None  # of which a window's columns must have all values: they have none
 
     def __post_init__(self) -> None:
         c = self.leaf.assign.target
@@ -219,7 +223,8 @@ class Sorted:
         sides = self.steps.values()
         free = [s for s in sides if s.index not in over]
         self.rows = more([s for s in free if s.a and s.c and not s.b])
-        self.columns = more([s for s in free if s.b and s.c and not s.a])
+        own = [s for s in free if self.whole is None or self.leaf.bind[s.index] is not self.whole]
+        self.columns = more([s for s in own if s.b and s.c and not s.a])
         self.sums = [s for s in sides if s.index in over]
 
     @property
@@ -233,9 +238,9 @@ def more(sides: list[Side]) -> list[Side]:
     return [s for s in sides if s.size > 1] or sides
 
 
-def window(leaf: Leaf, a: Load, b: Load) -> Window | None:
+def window(leaf: Leaf, a: Load, b: Load, shared: Var | None) -> Window | None:
     """Columns that lie side by side in b and in the result."""
-    found = Sorted(leaf, a, b)
+    found = Sorted(leaf, a, b, shared)
     width = [s for s in found.columns if s.b == 1 and s.c == 1 and s.size >= SHORT]
     if not found.plain or not found.sums or not found.rows or not width:
         return None
@@ -248,9 +253,9 @@ def window(leaf: Leaf, a: Load, b: Load) -> Window | None:
     return Window(leaf, "window", a, b, rows, x, y, tuple(found.sums))
 
 
-def window_dot(leaf: Leaf, a: Load, b: Load) -> Window | None:
+def window_dot(leaf: Leaf, a: Load, b: Load, shared: Var | None) -> Window | None:
     """A sum that lies side by side in both factors."""
-    found = Sorted(leaf, a, b)
+    found = Sorted(leaf, a, b, shared)
     along = [s for s in found.sums if s.a == 1 and s.b == 1 and s.size >= SHORT]
     if not found.plain or not along or len(found.sums) < 2 or not found.rows or not found.columns:
         return None

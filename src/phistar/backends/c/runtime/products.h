@@ -24,6 +24,16 @@
 enum { DEPTH = 512 }; /* products that are summed before the result is touched again */
 enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
 
+/* a * b + c, rounded once where the machine can: as vectors of sums are, whatever a compiler makes
+   of a loop over single numbers. */
+#if defined __FMA__ || defined __ARM_FEATURE_FMA
+#define FUSED_f32 __builtin_fmaf
+#define FUSED_f64 __builtin_fma
+#else
+#define FUSED_f32(a, b, c) ((a) * (b) + (c))
+#define FUSED_f64(a, b, c) ((a) * (b) + (c))
+#endif
+
 #define EACH_1(F) F(0)
 #define EACH_4(F) F(0) F(1) F(2) F(3)
 #define EACH_6(F) EACH_4(F) F(4) F(5)
@@ -204,7 +214,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         long p = 0;                                                                               \
         for (; p + lanes <= k; p += lanes)                                                        \
             s += *(const vec_##suffix *)(A + p) * *(const vec_##suffix *)(B + p);                 \
-        for (; p < k; p++) rest += A[p] * B[p];                                                   \
+        for (; p < k; p++) rest = FUSED_##suffix(A[p], B[p], rest);                               \
         type sum = total_##suffix(s) + rest;                                                      \
         *C = fresh ? sum : *C + sum;                                                              \
     }                                                                                             \
@@ -250,6 +260,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
     __attribute__((unused)) static void product_dot_##suffix(                                     \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         long cn, int fresh) {                                                                     \
+        if (m <= 0 || n <= 0) return; /* more threads than there are rows */                      \
         int folds = bn * sizeof(type) % 1024 == 0; /* rows that share the lines of a cache */     \
         long block = k > (folds ? DEPTH : 3 * DEPTH) ? DEPTH : k, p = 0;                          \
         do {                                                                                      \
@@ -305,7 +316,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         }                                                                                         \
         for (; p < k; p++)                                                                        \
             for (int i = 0; i < sums; i++)                                                        \
-                rest[i] += A[i / 4 * am + p] * B[i % 4 * bn + p];                                 \
+                rest[i] = FUSED_##suffix(A[i / 4 * am + p], B[i % 4 * bn + p], rest[i]);          \
         for (int at = 0; at < sums; at += lanes) {                                                \
             _Pragma("GCC unroll 8") for (int half = lanes / 2; half > 0; half /= 2)               \
                 _Pragma("GCC unroll 8") for (int i = 0; i < half; i++)                            \

@@ -108,7 +108,8 @@
             }                                                                                     \
             const long rs[4] = {0, r1, r2, r3}, qs[4] = {q0, q1, q2, q3};                         \
             for (; x < width; x++)                                                                \
-                for (int i = 0; i < 16; i++) rest[i] += a[rs[i / 4] + x] * b[qs[i % 4] + x];      \
+                for (int i = 0; i < 16; i++)                                                      \
+                    rest[i] = FUSED_##suffix(a[rs[i / 4] + x], b[qs[i % 4] + x], rest[i]);        \
         }                                                                                         \
         for (int i = 0; i < rows; i++)                                                            \
             for (int j = 0; j < columns; j++) {                                                   \
