@@ -44,6 +44,7 @@ from phistar.transform.names import Names
 CHUNKS = 32  # into which the values of a shared variable are divided, at most
 SOLO = 2000.0  # operations that are not worth sharing
 PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
+EXPANDS = 2.5  # times as large as what it is made of is a tensor that is not kept for later
 PRODUCTS = 1 << 17  # likewise, of a sum of products
 
 MOVED = 5  # times as large a minibatch may be as the parameter that is moved instead
@@ -81,6 +82,7 @@ class Sharing:
     totals: set[Tensor] = field(default_factory=set)  # partial sums: these are added up at once
 
     updated: frozenset[Tensor] = frozenset()  # parameters that the program writes
+    laid_out: dict[Node, Tensor] = field(default_factory=dict)  # what they define for one reader
 
     def costly(self, leaf: Leaf, var: Var) -> bool:
         """A product shared by its minibatch would have every thread read all of a parameter, whose
@@ -102,6 +104,7 @@ class Sharing:
     def divide(self, nodes: list[Node]) -> list[Part]:
         """The nodes as groups, in an order that keeps what depends on what."""
         left, done = list(nodes), list[Part]()
+        self.laid_out |= expanding(nodes)
         while left:
             part, left = self.next_part(left)
             done.append(part)
@@ -116,11 +119,32 @@ class Sharing:
                 best = group, left
         if best is not None and (best[0].nodes or best[0].solo):
             return best
+        if self.laid_out.pop(first, None) is not None:  # its reader is shared in another way
+            return self.next_part(nodes)
         group, left = Gathering(self, None).gather(nodes)
         if group.solo:
             return group, left
         assert isinstance(first, Loop)
         return Repeat(first.var, self.divide(first.body), first.backwards), nodes[1:]
+
+
+def expanding(nodes: list[Node]) -> dict[Node, Tensor]:
+    """Leaves that define a large tensor of small ones, which one other leaf reads."""
+    touched: dict[Tensor, list[Node]] = {}
+    for node in nodes:
+        for t in dict.fromkeys(
+            access.tensor for leaf in leaves([node]) for access in accesses(leaf)
+        ):
+            touched.setdefault(t, []).append(node)
+    found: dict[Node, Tensor] = {}
+    for node in nodes:
+        if not isinstance(node, Leaf) or not node.define or node.target.kind is not Kind.VALUE:
+            continue
+        t = node.target
+        inputs = sum(size_of(access.tensor) for access in accesses(node)[1:])
+        if len(touched[t]) == 2 and size_of(t) > max(EXPANDS * inputs, PARTIAL):
+            found[node] = t
+    return found
 
 
 def candidate_sizes(nodes: list[Node]) -> list[int]:
@@ -162,31 +186,65 @@ class Gathering:
         self.skipped_reads: set[Tensor] = set()
         self.skipped_writes: set[Tensor] = set()
         self.sums: list[Node] = []
+        self.waiting: dict[Tensor, Node] = {}  # by what it defines
 
     def gather(self, nodes: list[Node]) -> tuple[Group, list[Node]]:
         """What fits into the group, and what is left for later ones, in order."""
         group, left = Group(self.var, self.chunk), list[Node]()
         for node in nodes:
-            if not self.blocked(node):
-                shared = self.shared(node)
+            if self.waits(node):
+                continue
+            unit = [*self.awaited(node), node]
+            if not any(self.blocked(one) for one in unit):
+                shared = self.together(unit)
                 if shared is not None:
-                    group.nodes.append(shared)
-                    group.work += work(node)
+                    group.nodes += shared
+                    group.work += sum(work(one) for one in unit)
                     continue
-                if self.takes_solo(node):
+                if len(unit) == 1 and self.takes_solo(node):
                     group.solo.append(node)
                     continue
-            self.skip(node)
-            left.append(node)
-        return group, [*self.sums, *left]
+            for one in unit:
+                self.skip(one)
+                left.append(one)
+        return group, [*self.sums, *self.waiting.values(), *left]
+
+    def waits(self, node: Node) -> bool:
+        """It makes much of little for one reader: it goes where that goes, or it would be kept."""
+        t = self.sharing.laid_out.get(node) if self.var is not None else None
+        if t is None or self.blocked(node):
+            return False
+        self.waiting[t] = node
+        return True
+
+    def awaited(self, node: Node) -> list[Node]:
+        """What waits for this reader."""
+        read = {access.tensor for leaf in leaves([node]) for access in accesses(leaf)}
+        return [self.waiting.pop(t) for t in list(self.waiting) if t in read]
+
+    def together(self, unit: list[Node]) -> list[Node] | None:
+        """All of these, shared by the group's variable, or None."""
+        before = {t: replace(use) for t, use in self.uses.items()}
+        made = [self.shared(one) for one in unit[:-1]]
+        last = None if None in made else self.shared(unit[-1])
+        if last is None:
+            self.uses = before
+            return None
+        return [*(one for one in made if one is not None), last]
 
     def blocked(self, node: Node) -> bool:
-        """It depends on something that was left for later."""
+        """It depends on something that was left for later, or changes what something waits for."""
+        needed = {
+            access.tensor
+            for one in self.waiting.values()
+            for leaf in leaves([one])
+            for access in accesses(leaf)
+        }
         for leaf in leaves([node]):
             for access in accesses(leaf):
                 if access.tensor in self.skipped_writes:
                     return True
-                if access.write and access.tensor in self.skipped_reads:
+                if access.write and access.tensor in (self.skipped_reads | needed):
                     return True
         return False
 
