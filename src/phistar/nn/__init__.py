@@ -1,5 +1,37 @@
 """Layers in phistar's notation: `ph.Model`s whose `__call__` takes a tensor and gives a tensor."""
 
+from phistar.nn.activations import (
+    CELU,
+    ELU,
+    GEGLU,
+    GELU,
+    GLU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Maxout,
+    Mish,
+    PReLU,
+    ReGLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softshrink,
+    Softsign,
+    SwiGLU,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
 from phistar.nn.adaptive import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -10,7 +42,9 @@ from phistar.nn.adaptive import (
 )
 from phistar.nn.attention import MultiHeadAttention, scaled_dot_product_attention
 from phistar.nn.bidirectional import Bidirectional
+from phistar.nn.blocks import Highway, Inception, SqueezeExcite
 from phistar.nn.cells import GRUCell, LSTMCell, RNNCell, UGRNNCell
+from phistar.nn.composition import Concatenate, Parallel, Residual, Sequential, concatenate
 from phistar.nn.convlstm import ConvLSTM2d
 from phistar.nn.convolution import (
     Conv1d,
@@ -20,6 +54,7 @@ from phistar.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from phistar.nn.gradients import reverse_gradient, scale_gradient
 from phistar.nn.linear import Bilinear, Embedding, Linear
 from phistar.nn.normalisation import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from phistar.nn.pooling import (
@@ -37,6 +72,7 @@ from phistar.nn.pooling import (
 )
 from phistar.nn.positions import LearnedPositions, SinusoidalPositions, alibi, alibi_slopes, rotary
 from phistar.nn.recurrence import GRU, LSTM, RNN, UGRNN
+from phistar.nn.reparametrisation import spectral_norm, weight_norm
 from phistar.nn.resampling import Upsample
 from phistar.nn.reshaping import Flatten, PixelShuffle, PixelUnshuffle, Unflatten
 from phistar.nn.running import (
@@ -56,9 +92,15 @@ from phistar.nn.transformer import (
 from phistar.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GEGLU",
+    "GELU",
+    "GLU",
     "GRU",
     "LSTM",
     "RNN",
+    "SELU",
     "UGRNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -74,6 +116,7 @@ __all__ = [
     "BatchNorm3d",
     "Bidirectional",
     "Bilinear",
+    "Concatenate",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -87,6 +130,13 @@ __all__ = [
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GroupNorm",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "Highway",
+    "Identity",
+    "Inception",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
@@ -95,21 +145,44 @@ __all__ = [
     "LPPool3d",
     "LSTMCell",
     "LayerNorm",
+    "LeakyReLU",
     "LearnedPositions",
     "Linear",
     "LocalResponseNorm",
+    "LogSigmoid",
+    "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "Maxout",
+    "Mish",
     "MultiHeadAttention",
+    "PReLU",
+    "Parallel",
     "PixelShuffle",
     "PixelUnshuffle",
     "RMSNorm",
     "RNNCell",
+    "ReGLU",
+    "ReLU",
+    "ReLU6",
+    "Residual",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
     "SinusoidalPositions",
+    "Softmax",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "SqueezeExcite",
+    "SwiGLU",
+    "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",
@@ -119,6 +192,11 @@ __all__ = [
     "Upsample",
     "alibi",
     "alibi_slopes",
+    "concatenate",
+    "reverse_gradient",
     "rotary",
+    "scale_gradient",
     "scaled_dot_product_attention",
+    "spectral_norm",
+    "weight_norm",
 ]
