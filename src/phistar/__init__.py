@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     from phistar import init as init
     from phistar import losses as losses
     from phistar import metrics as metrics
+    from phistar import nn as nn
     from phistar import optim as optim
     from phistar import zoo as zoo
     from phistar.ir.check import check as check
@@ -150,7 +151,8 @@ __version__ = "0.1.0"
 # What is imported when it is first used: the name, and where it is ("" for a module of its own).
 # fmt: off
 LATER: dict[str, str] = {
-    "data": "", "init": "", "losses": "", "metrics": "", "optim": "", "zoo": "",
+    "data": "", "init": "", "losses": "", "metrics": "", "nn": "", "optim": "",
+    "zoo": "",
     "Adafactor": "phistar.optim.adafactor",
     "AdaGrad":  "phistar.optim.adagrad",
     "Adam":     "phistar.optim.adam",

@@ -61,7 +61,7 @@ def test_train_leaves_a_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_eval_finds_what_train_left(capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "train", "mnist-mlp", "--epochs", "3", "--out", "runs/mnist-mlp-mine")
+    run(capsys, "train", "mnist-mlp", "--batch-size", "32", "--out", "runs/mnist-mlp-mine")
     for argv in (
         ["runs/mnist-mlp-mine"],
         ["mnist-mlp"],

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import phistar as ph
-from phistar.errors import ExpressionError, PhistarError, ShapeError, UsageError
+from phistar.errors import ExpressionError, IndexRangeError, PhistarError, ShapeError, UsageError
 from phistar.language.expression import Expr, Index
 from phistar.language.tensors import Tensor
 
@@ -33,9 +33,9 @@ def apply(part: Any, x: Any) -> Any:
 
 
 def assigned(e: Expr) -> Tensor:
-    """An elementwise expression of x[...] as a tensor."""
+    """An expression as a tensor whose axes are its open indices."""
     y = Tensor("y")
-    y[...] = e
+    y[(..., *e.open) if e.has_ellipsis else e.open] = e
     return y
 
 
@@ -79,8 +79,12 @@ class Parts(ph.Model):
         if isinstance(n, str) and n in self.names:
             return getattr(self, n)
         if isinstance(n, bool) or not isinstance(n, int) or not -len(self) <= n < len(self):
-            raise UsageError(f"{type(self).__name__} has {len(self)} parts, but no part {n!r}")
+            raise IndexRangeError(f"{type(self).__name__} has no part {n!r}: {self.shown()}")
         return getattr(self, self.names[n])
+
+    def shown(self) -> str:
+        """Which parts there are, in words."""
+        return f"there are {', '.join(self.names)}" if self.names else "it has none"
 
 
 # One after the other ------------------------------------------------------------------------------
