@@ -45,6 +45,7 @@ from phistar.ir.program import (
     Tensor,
 )
 from phistar.ir.walk import affine_bounds, children, free_indices, loads, nodes
+from phistar.transform.names import covers
 
 SIMD = {Op.ADD: "+", Op.MUL: "*", Op.MAX: "max", Op.MIN: "min"}
 COMPARE = {Op.MAX: ">", Op.MIN: "<", Op.ARGMAX: ">", Op.ARGMIN: "<"}
@@ -122,7 +123,8 @@ class Function:
             head = f"for (long {var} = lo / {size}; {var} * {size} < hi; {var}++)"
             with self.block(head):
                 for leaf in partial:
-                    if leaf in products or not self.first_loop(leaf, loop):
+                    registers = leaf not in products and self.first_loop(leaf, loop)
+                    if not registers or not covers(leaf.assign.target):
                         self.clear(leaf)
                 ends = f"{var} * {size}", f"least(hi, ({var} + 1) * {size})"
                 self.sums(loop, path, *ends)

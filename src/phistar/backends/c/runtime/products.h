@@ -22,6 +22,7 @@
 #endif
 
 enum { DEPTH = 512 }; /* products that are summed before the result is touched again */
+enum { BLOCK = 128 }; /* those summed in registers, in `outer` and `turned` */
 enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
 
 /* a * b + c, rounded once where the machine can: as vectors of sums are, whatever a compiler makes
@@ -127,6 +128,20 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         for (; j + lanes <= n; j += lanes)                                                        \
             columns_##suffix(JOIN(JOIN(tile_##suffix, MOST_ROWS), 1), tile_##suffix##_4_1,        \
                              tile_##suffix##_1_1, m, k, A, am, ak, B + j, bk, C + j, cm, fresh);  \
+        long rest = n - j;                                                                        \
+        if (rest / 4 + rest % 4 > 1 && m > 1) { /* one pass over a copy, with zeros for the rest */\
+            type panel[BLOCK * lanes] __attribute__((aligned(64)));                               \
+            type sums[8 * MOST_ROWS * lanes] __attribute__((aligned(64)));                        \
+            memset(panel, 0, k * lanes * sizeof(type));                                           \
+            for (long p = 0; p < k; p++)                                                          \
+                for (long q = 0; q < rest; q++) panel[p * lanes + q] = B[p * bk + j + q];         \
+            columns_##suffix(JOIN(JOIN(tile_##suffix, MOST_ROWS), 1), tile_##suffix##_4_1,        \
+                             tile_##suffix##_1_1, m, k, A, am, ak, panel, lanes, sums, lanes, 1); \
+            for (long i = 0; i < m; i++)                                                          \
+                for (long q = 0; q < rest; q++)                                                   \
+                    C[i * cm + j + q] = sums[i * lanes + q] + (fresh ? 0 : C[i * cm + j + q]);    \
+            return;                                                                               \
+        }                                                                                         \
         for (; j + 4 <= n; j += 4)                                                                \
             columns_##suffix(JOIN(JOIN(narrow_##suffix, MOST_ROWS), 1), narrow_##suffix##_4_1,    \
                              narrow_##suffix##_1_1, m, k, A, am, ak, B + j, bk, C + j, cm,        \
@@ -139,7 +154,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
     __attribute__((unused)) static void product_outer_##suffix(                                   \
         long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, type *C, \
         long cm, int fresh) {                                                                     \
-        enum { block = 128, rows = 8 * MOST_ROWS };                                               \
+        enum { block = BLOCK, rows = 8 * MOST_ROWS };                                               \
         type near[rows * block] __attribute__((aligned(64)));                                     \
         /* Rows far apart share lines of a cache; sums far apart use little of a line and of a page. */\
         int far = ak == 1 && m > 1 && (am * sizeof(type) % 1024 == 0 || am > 4096);               \
@@ -177,7 +192,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
     __attribute__((unused)) static void product_turned_##suffix(                                  \
         long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
         int fresh) {                                                                              \
-        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type), block = 128, rows = 8 * MOST_ROWS };\
+        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type), block = BLOCK, rows = 8 * MOST_ROWS };\
         type turned[16 * wide * block] __attribute__((aligned(64)));                              \
         if (k == 0 && fresh)                                                                      \
             for (long i = 0; i < m; i++)                                                          \
