@@ -47,7 +47,7 @@ from phistar.ir.program import (
 from phistar.ir.walk import affine_bounds, children, free_indices, loads, nodes
 from phistar.transform.names import covers
 
-SIMD = {Op.ADD: "+", Op.MUL: "*", Op.MAX: "max", Op.MIN: "min"}
+SIMD = {Op.ADD: "+", Op.MUL: "*", Op.MAX: "LARGEST", Op.MIN: "SMALLEST"}
 COMPARE = {Op.MAX: ">", Op.MIN: "<", Op.ARGMAX: ">", Op.ARGMIN: "<"}
 
 

@@ -28,6 +28,20 @@ struct call {
     double *times;            /* seconds a loop nest, for each thread; only if compiled for it */
 };
 
+/* clang begins max with the least finite number, which is more than -inf. */
+#if defined __clang__
+#define KINDS float, double, int8_t, int16_t, int32_t, int64_t, uint8_t
+#pragma omp declare reduction(largest : KINDS : omp_out = omp_in > omp_out ? omp_in : omp_out) \
+    initializer(omp_priv = omp_orig)
+#pragma omp declare reduction(smallest : KINDS : omp_out = omp_in < omp_out ? omp_in : omp_out) \
+    initializer(omp_priv = omp_orig)
+#define LARGEST largest
+#define SMALLEST smallest
+#else
+#define LARGEST max
+#define SMALLEST min
+#endif
+
 static inline void *tensor_of(const struct call *call, int number, long step) {
     return (char *)call->tensors[number] + step * call->strides[number];
 }
