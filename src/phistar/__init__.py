@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from phistar import metrics as metrics
     from phistar import nn as nn
     from phistar import optim as optim
+    from phistar import parameters as parameters
     from phistar import zoo as zoo
     from phistar.ir.check import check as check
     from phistar.ir.parser import parse as parse
@@ -137,14 +138,16 @@ if TYPE_CHECKING:
     from phistar.optim.radam import RAdam as RAdam
     from phistar.optim.rmsprop import RMSProp as RMSProp
     from phistar.optim.sgd import SGD as SGD
+    from phistar.parameters.freezing import freeze as freeze
+    from phistar.parameters.freezing import unfreeze as unfreeze
+    from phistar.parameters.saving import load as load
+    from phistar.parameters.saving import save as save
     from phistar.training.algorithm import compile as compile
     from phistar.training.evaluating import evaluate as evaluate
     from phistar.training.evaluating import predict as predict
     from phistar.training.exporting import export_c as export_c
     from phistar.training.fitting import fit as fit
     from phistar.training.history import History as History
-    from phistar.training.saving import load as load
-    from phistar.training.saving import save as save
 
 __version__ = "0.1.0"
 
@@ -152,6 +155,7 @@ __version__ = "0.1.0"
 # fmt: off
 LATER: dict[str, str] = {
     "data": "", "init": "", "losses": "", "metrics": "", "nn": "", "optim": "",
+    "parameters": "",
     "zoo": "",
     "Adafactor": "phistar.optim.adafactor",
     "AdaGrad":  "phistar.optim.adagrad",
@@ -171,8 +175,10 @@ LATER: dict[str, str] = {
     "predict":  "phistar.training.evaluating",
     "export_c": "phistar.training.exporting",
     "History":  "phistar.training.history",
-    "save":     "phistar.training.saving",
-    "load":     "phistar.training.saving",
+    "save":     "phistar.parameters.saving",
+    "load":     "phistar.parameters.saving",
+    "freeze":   "phistar.parameters.freezing",
+    "unfreeze": "phistar.parameters.freezing",
     "parse":    "phistar.ir.parser",
     "check":    "phistar.ir.check",
 }

@@ -12,8 +12,8 @@ from phistar.cli.train import shown
 from phistar.data import Dataset
 from phistar.errors import UsageError
 from phistar.language.models import Model
+from phistar.parameters.saving import load
 from phistar.training.evaluating import evaluate, predict
-from phistar.training.saving import load
 
 
 def measure(args: argparse.Namespace) -> None:

@@ -10,11 +10,11 @@ from phistar.cli.runs import MODEL, PLOT, SOURCE, new_folder, write_record
 from phistar.compiler import default_backend
 from phistar.errors import PhistarError
 from phistar.language.models import Model
+from phistar.parameters.saving import save
 from phistar.training.algorithm import compile
 from phistar.training.fitting import fit
 from phistar.training.history import History
 from phistar.training.interruption import Interrupted
-from phistar.training.saving import save
 
 
 def run(args: argparse.Namespace) -> None:

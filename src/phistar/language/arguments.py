@@ -86,7 +86,8 @@ def take(value: Any, name: str, bound: Bound) -> Any:
     if isinstance(value, Model):
         bound.models[name] = value
         state = tuple((id(m), m.training) for m in submodels(value))
-        bound.key += ((name, "model", state),)
+        frozen = tuple(id(p) for p in value.parameters.values() if not p.trainable)
+        bound.key += ((name, "model", state, frozen),)
         return value
     if isinstance(value, Expr) and not isinstance(value, Index):
         value = tensor_of(value)

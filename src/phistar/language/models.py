@@ -8,13 +8,7 @@ from typing import Any
 from phistar.errors import ModelError
 from phistar.ir.program import Kind
 from phistar.language import initial
-from phistar.language.tensors import Parameter, Tensor
-
-
-class Changes:
-    """How often any model got an attribute: what was found out about models before may be old."""
-
-    count = 0
+from phistar.language.tensors import Changes, Parameter, Tensor
 
 
 class Model:
@@ -72,6 +66,28 @@ class Model:
             for name, t in self.named_tensors().items()
         ]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def check_model(model: Any) -> None:
+    """ModelError if it is not a Model."""
+    if not isinstance(model, Model):
+        raise ModelError(f"a model is an object of a subclass of ph.Model, not {model!r}")
+
+
+def aliases(model: Model) -> dict[str, str]:
+    """The further names of shared parameters and states, and the first name of each."""
+    first = {id(tensor): name for name, tensor in model.named_tensors().items()}
+    return {n: first[id(t)] for n, t in paths(model, "", ()) if first[id(t)] != n}
+
+
+def paths(holder: Any, prefix: str, above: tuple[int, ...]) -> Iterator[tuple[str, Parameter]]:
+    """Every way to every parameter and state, also through models that were reached before."""
+    if isinstance(holder, Parameter):
+        yield prefix, holder
+    elif isinstance(holder, Model | list | tuple | dict) and id(holder) not in above:
+        for name, value in items(holder):
+            inside = f"{prefix}.{name}" if prefix else str(name)
+            yield from paths(value, inside, (*above, id(holder)))
 
 
 def walk(holder: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Parameter]]:

@@ -226,6 +226,12 @@ class Tensor(Operators):
         backward(self, sys._getframe(1))
 
 
+class Changes:
+    """How often any model changed in what it holds or trains: what was known may be old."""
+
+    count = 0
+
+
 class Parameter(Tensor):
     """A tensor that a model keeps and training changes, or, as a state, that equations update."""
 
@@ -242,6 +248,16 @@ class Parameter(Tensor):
         self.trainable = trainable
         self.fan_in: int | None = None
         self.fan_out: int | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes it: if not, no gradient of it is computed."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        Changes.count += 1
+        self._trainable = trainable
 
     @property
     def shown_name(self) -> str:

@@ -24,8 +24,8 @@ from phistar.language import scope
 from phistar.language.arguments import Bound, Function, bind, function_name
 from phistar.language.evaluation import current_seed, given_value
 from phistar.language.expression import Index
-from phistar.language.models import Changes, Model, tensor_names
-from phistar.language.tensors import Parameter, Tensor
+from phistar.language.models import Model, tensor_names
+from phistar.language.tensors import Changes, Parameter, Tensor
 from phistar.language.traced import (
     Program,
     execute,

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from phistar.data.dataset import BatchSpec, Dataset
-from phistar.errors import DataError, ModelError
+from phistar.errors import DataError
 from phistar.ir.program import Kind
 from phistar.language.arguments import Bound
 from phistar.language.models import Model
+from phistar.language.models import check_model as check_model
 from phistar.language.tensors import Tensor
 from phistar.language.traced import Program, trace_bound
 
@@ -63,12 +64,6 @@ def title(f: Function) -> str:
 def call_model(model: Model, columns: Mapping[str, Any]) -> Any:
     """model(x, ...) with the columns that its `__call__` names."""
     return model(**asked_by(model, columns, given=0))
-
-
-def check_model(model: Any) -> None:
-    """ModelError if it is not a Model."""
-    if not isinstance(model, Model):
-        raise ModelError(f"a model is an object of a subclass of ph.Model, not {model!r}")
 
 
 @contextmanager

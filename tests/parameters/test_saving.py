@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blobs import Line, Net, blobs, loss
 from numpy.testing import assert_array_equal
 
 import phistar as ph
 from phistar.errors import DTypeError, ModelError, WeightsError
-from phistar.training.weights import save_arrays
+from phistar.parameters import write
+from training.blobs import Line, Net, blobs, loss
 
 b, i, j = ph.indices("b i j")
 
@@ -39,7 +39,7 @@ class Open(ph.Model):
 def test_shapes_may_come_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "open.safetensors"
     W = np.arange(6.0).reshape(3, 2)
-    save_arrays(path, {"layers.0": W, "count": np.array(5)})
+    write(path, {"layers.0": W, "count": np.array(5)})
     model = Open()
     ph.load(model, path)
     assert_array_equal(model.layers[0].value, W)
@@ -60,7 +60,7 @@ def test_initial_values_can_be_saved_once_shapes_are_known(tmp_path: Path) -> No
 
 def test_partial_loading(tmp_path: Path) -> None:
     path = tmp_path / "part.safetensors"
-    save_arrays(path, {"b0": np.ones(8, np.float32), "extra": np.ones(2)})
+    write(path, {"b0": np.ones(8, np.float32), "extra": np.ones(2)})
     model = Net()
     with pytest.raises(WeightsError, match=r"not everything in .*part\.safetensors fits Net: 1"):
         ph.load(model, path)
@@ -72,11 +72,11 @@ def test_partial_loading(tmp_path: Path) -> None:
 
 def test_types(tmp_path: Path) -> None:
     path = tmp_path / "types.safetensors"
-    save_arrays(path, {"w": np.float32(2), "c": np.float32(1)})
+    write(path, {"w": np.float32(2), "c": np.float32(1)})
     model = Line()
     ph.load(model, path)
     assert model.w.value.dtype == np.float64
-    save_arrays(path, {"w": np.array(2), "c": np.array(1.0)})
+    write(path, {"w": np.array(2), "c": np.array(1.0)})
     with pytest.raises(DTypeError, match="w is f64, but the file holds i64"):
         ph.load(model, path)
     assert model.w.value == 2
@@ -84,7 +84,7 @@ def test_types(tmp_path: Path) -> None:
 
 def test_what_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    save_arrays(path, {"W0": np.zeros((4, 4), np.float32)})
+    write(path, {"W0": np.zeros((4, 4), np.float32)})
     with pytest.raises(WeightsError, match=r"(?s)nothing in .* fits Net: .*W0 has shape \(8, 2\)"):
         ph.load(Net(), path, strict=False)
     with pytest.raises(ModelError, match=r"an object of a subclass of ph\.Model, not None"):

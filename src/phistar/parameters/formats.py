@@ -1,0 +1,81 @@
+"""Which format a file has, by what it begins with, and its reader. A row a format.
+
+A name that ends in .index.json is an index of several files; a folder is what Hugging Face and
+Keras write: its weights, or their index, are looked for by their usual names.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from phistar.errors import WeightsError
+from phistar.parameters.folders import INDEX, PathLike, read_index, weights_in
+from phistar.parameters.safetensors import read_safetensors
+from phistar.parameters.stored import Array, Contents, Damaged, Stored, unreadable
+
+HEAD = 16
+Reader = Callable[[Path], dict[str, Stored]]
+
+
+def read(path: PathLike) -> dict[str, Array]:
+    """All arrays of a file (safetensors, .pth, .h5, .keras, .npz, .npy), an index or a folder.
+
+    Names inside one another are joined by dots. Raises WeightsError if the file is missing, damaged
+    or of another kind, or holds anything that is not an array.
+    """
+    try:
+        return {name: entry.read() for name, entry in stored(path).items()}
+    except Damaged as error:
+        raise unreadable(path, "a file of weights", error) from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def stored(path: PathLike) -> Contents:
+    """The arrays of a file, an index or a folder, each to be read when it is asked for."""
+    path = Path(path)
+    try:
+        return found_at(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def found_at(path: Path) -> Contents:
+    if path.is_dir():
+        path = weights_in(path)
+    if not path.is_file():
+        index = path.with_name(path.name + INDEX)
+        if not index.is_file():
+            raise WeightsError(f"there is no file {path}")
+        path = index
+    if path.name.endswith(INDEX):
+        return of_several(path)
+    return reader_of(path)(path)
+
+
+def of_several(index: Path) -> Contents:
+    """The arrays of all files that an index names."""
+    places = read_index(index)
+    files: dict[Path, Contents] = {}
+    for file in dict.fromkeys(places.values()):
+        if not file.is_file():
+            raise WeightsError(f"{index} names {file.name}, but there is no such file beside it")
+        files[file] = reader_of(file)(file)
+    for name, file in places.items():
+        if name not in files[file]:
+            raise WeightsError(f"{index} places {name} in {file.name}, but it is not there")
+    return {name: files[file][name] for name, file in places.items()}
+
+
+def reader_of(path: Path) -> Reader:
+    """The reader for what a file begins with."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return read_safetensors
+    return next((reader for start, reader in STARTS if head.startswith(start)), read_safetensors)
+
+
+# fmt: off
+STARTS: tuple[tuple[bytes, Reader], ...] = (
+)
+# fmt: on

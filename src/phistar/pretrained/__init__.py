@@ -1,0 +1,1 @@
+"""Models with the parameters they were trained to, by name."""
