@@ -15,6 +15,7 @@ import phistar as ph
 from phistar import compiler
 from phistar.backends.c.generate import generate
 from phistar.backends.c.toolchain import find_compiler
+from phistar.errors import IndexRangeError
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 FUZZ = int(os.environ.get("PHISTAR_FUZZ", "1"))
@@ -188,3 +189,29 @@ def test_memory_is_used_in_turn() -> None:
 
     lowered = compiler.lower(ph.trace(f, x).source)
     assert generate(lowered).arena <= 3 * x.nbytes + 4096
+
+
+def test_the_rows_of_the_next_minibatch_come_nearer() -> None:
+    """The gather is known a step in advance; rows that are out of range still fail by name."""
+    n = 256
+    data = ph.data.Dataset(x=np.ones((40, n), np.float32))
+    model = Wide(n)
+    algorithm = ph.compile(wide_loss, model, optimizer=ph.SGD(0.1), batch=data.spec(8), backend="c")
+    rows = np.arange(40).reshape(5, 8)
+    algorithm.steps(algorithm.initial_values(0), {"x": data.columns["x"]}, rows)
+    source = list(algorithm._loops.values())[-1].compiled.generated.source
+    assert "ahead_begin(run.x_data, 1024, 40, " in source
+    rows[3, 2] = 41
+    with pytest.raises(IndexRangeError, match="41"):
+        algorithm.steps(algorithm.initial_values(0), {"x": data.columns["x"]}, rows)
+
+
+class Wide(ph.Model):
+    def __init__(self, n: int) -> None:
+        self.W = ph.param(64, n)
+
+
+def wide_loss(model: Wide, x: Any) -> Any:
+    y = ph.tensors("y")
+    y[b, j] = model.W[j, i] * x[b, i]
+    return ph.sum[j](y[b, j] ** 2)

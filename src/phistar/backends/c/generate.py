@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from phistar.backends.c.ahead import gathered
 from phistar.backends.c.emit import Function, Site
 from phistar.backends.c.memory import plan
 from phistar.backends.c.names import Names, comment, identifier
@@ -36,7 +37,7 @@ from phistar.ir.program import Assign, Kind, Program, Tensor
 from phistar.ir.walk import flat
 from phistar.transform.names import names_of
 
-HEADERS = ("program.h", "mathematics.h", "philox.h", "products.h", "windows.h")
+HEADERS = ("program.h", "mathematics.h", "philox.h", "ahead.h", "products.h", "windows.h")
 ALONE = 200_000.0  # operations that one thread does before others could have begun
 
 
@@ -101,7 +102,7 @@ class Generation:
         offsets = {t: offset for t, offset in self.plan.offsets.items() if t in self.used}
         arena = self.plan.size
         results = tuple(dict.fromkeys((*program.outputs, *updated)))
-        source = self.source(body, offsets)
+        source = self.source(parts, body, offsets)
         parallel = self.work > ALONE
         return Generated(
             source,
@@ -197,9 +198,26 @@ class Generation:
         name = self.names(t, t.name)
         return f"    {C_TYPES[t.dtype]} *{'restrict ' if alone else ''}{name} = run->{name};"
 
+    def ahead(self, parts: list[Part]) -> Iterator[str]:
+        """Which rows this thread gathers in the next step."""
+        found = gathered(parts, self.program.inputs)
+        if found is None:
+            return
+        assert found.group.var is not None
+        n, chunk = found.group.var.size, chunk_size(found.group.var.size)
+        number = self.program.inputs.index(found.rows)
+        begin, end = (f"share({n}, {chunk}, thread{more}, threads)" for more in ("", " + 1"))
+        yield "        if (step + 1 < call->steps)"
+        yield (
+            f"            ahead_begin(run.{self.names(found.data, found.data.name)}, {found.size}, "
+            f"{found.data.storage[0]}, (const int64_t *)tensor_of(call, {number}, step + 1) + "
+            f"{begin}, {end} - {begin});"
+        )
+        yield "        else ahead_begin(NULL, 0, 0, NULL, 0);"
+
     # Text -----------------------------------------------------------------------------------------
 
-    def source(self, body: list[str], offsets: dict[Tensor, int]) -> str:
+    def source(self, parts: list[Part], body: list[str], offsets: dict[Tensor, int]) -> str:
         passed = (*self.program.inputs, *self.outputs)
         fields, values = [], []
         for number, t in enumerate(passed):
@@ -241,6 +259,7 @@ class Generation:
                 ),
                 *values,
                 "        };",
+                *self.ahead(parts),
                 *body,
                 "    }",
                 "}",

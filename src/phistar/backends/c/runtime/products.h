@@ -8,6 +8,7 @@
    so that ranges may be divided among threads as they come. */
 #ifndef PHISTAR_PRODUCTS_H
 #define PHISTAR_PRODUCTS_H
+#include "ahead.h"
 
 #if defined __GNUC__ && !defined __clang__
 #pragma GCC diagnostic ignored "-Waggressive-loop-optimizations" /* the ends of long loops */
@@ -111,8 +112,10 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         const long line = VECTOR / sizeof(type);                                                  \
         const type *next = B + 2 * line;                                                          \
         long i = 0;                                                                               \
-        for (; i + MOST_ROWS <= m; i += MOST_ROWS, next += line)                                  \
+        for (; i + MOST_ROWS <= m; i += MOST_ROWS, next += line) {                                \
+            if (k >= 64) ahead_go(k / 8);                                                         \
             most(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);                      \
+        }                                                                                         \
         for (; i + 4 <= m; i += 4, next += line)                                                  \
             four(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);                      \
         for (; i < m; i++) one(k, A + i * am, am, ak, B, bk, C + i * cm, cm, fresh, next);        \
