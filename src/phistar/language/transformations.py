@@ -39,7 +39,7 @@ from phistar.language.traced import (
 
 def signature(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """What tells calls with arrays and models apart, quickly."""
-    return tuple((a.shape, a.dtype) if type(a) is np.ndarray else (type(a), id(a)) for a in args)
+    return tuple([(a.shape, a.dtype) if type(a) is np.ndarray else id(a) for a in args])
 
 
 def plain(args: tuple[Any, ...]) -> bool:
@@ -107,15 +107,15 @@ class Known:
         """No model has changed since, and nothing is being traced."""
         if self.changes != Changes.count or scope.current_trace() is not None:
             return False
-        return all(unchanged(holder, before) for holder, before in self.contents)
+        return not self.contents or all(unchanged(*found) for found in self.contents)
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
-        values = {name: owner.data for name, owner in self.owners}
+        values = {}
+        for name, owner in self.owners:
+            array = owner.data
+            values[name] = given_value(owner) if array is None else array
         for n, name in self.arrays:
             values[name] = args[n]
-        for name, array in values.items():
-            if array is None:
-                values[name] = given_value(self.traced.assembled.inputs[name].owner)
         results = self.compiled(values, current_seed(), 0)
         return finish(self.traced, results) if self.updates else returned(self.traced, results)
 

@@ -316,6 +316,7 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         vec a##r = *(const vec *)(A + r * am + p);                                                \
         DOT_STEP(r, 0) DOT_STEP(r, 1) DOT_STEP(r, 2) DOT_STEP(r, 3)                               \
     }
+#define NEARER(q) __builtin_prefetch(B + (4 + q) * bn + p);
 #define DOT_TILE(rows, type, suffix)                                                              \
     __attribute__((noinline, unused)) static void dot_##suffix##_##rows(                          \
         long k, const type *A, long am, const type *B, long bn, type *C, long cm, long cn,        \
@@ -327,7 +328,8 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         type rest[sums] = {0}, out[room];                                                         \
         long p = 0;                                                                               \
         for (; p + lanes <= k; p += lanes) {                                                      \
-            __builtin_prefetch(next + (p < part ? p : 0));                                        \
+            if (rows > 1) __builtin_prefetch(next + (p < part ? p : 0));                          \
+            else { NEARER(0) NEARER(1) NEARER(2) NEARER(3) } /* each is read once */              \
             vec b0 = *(const vec *)(B + p), b1 = *(const vec *)(B + bn + p);                      \
             vec b2 = *(const vec *)(B + 2 * bn + p), b3 = *(const vec *)(B + 3 * bn + p);         \
             EACH_##rows(DOT_ROW)                                                                  \

@@ -1,5 +1,9 @@
 #include "team.h"
 
+/* How often this process was forked from another: a fork has the memory, but none of the threads. */
+static int forks;
+static void team_forked(void) { forks++; }
+
 struct team_seat {
     struct team *team;
     int thread;
@@ -28,7 +32,7 @@ static void *team_serve(void *given) {
 }
 
 static void team_start(struct team *team) {
-    team->owner = getpid();
+    team->forks = forks;
     atomic_store(&team->arrived, 0);
     atomic_store(&team->phase, 0);
     atomic_store(&team->round, 0);
@@ -56,13 +60,15 @@ struct team *team_new(int size) {
     struct team *team = aligned_alloc(64, (sizeof *team + 63) / 64 * 64);
     if (team == NULL) return NULL;
     team->size = size;
+    static int watching;
+    if (!watching) watching = pthread_atfork(NULL, NULL, team_forked) == 0;
     team_start(team);
     return team;
 }
 
 /* The work on `threads` threads, or as many as there are; alone if the team is busy. */
 void team_run(struct team *team, team_work work, void *argument, int threads) {
-    if (team != NULL && team->owner != getpid()) team_start(team);
+    if (team != NULL && threads > 1 && team->forks != forks) team_start(team);
     if (team == NULL || threads == 1 || team->size == 1 ||
         pthread_mutex_trylock(&team->lock) != 0) {
         work(argument, 0, 1);

@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 typedef void (*team_work)(void *argument, int thread, int threads);
 
@@ -24,7 +23,7 @@ struct team {
     pthread_mutex_t sleep;
     pthread_cond_t wake;
     int size;                            /* threads there are, the caller included */
-    pid_t owner;                         /* the process: a fork has none of the threads */
+    int forks;                           /* of the process in which its threads run */
     team_work work;
     void *argument;
 };
