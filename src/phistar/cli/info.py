@@ -12,7 +12,16 @@ from importlib.util import find_spec
 from phistar.compiler import BACKENDS, default_backend
 from phistar.errors import BackendError
 
-PACKAGES = ("numpy", "safetensors", "opt_einsum", "rich", "matplotlib", "jax", "scipy-openblas32")
+PACKAGES = (
+    "numpy",
+    "opt_einsum",
+    "rich",
+    "matplotlib",
+    "jax",
+    "scipy-openblas32",
+    "h5py",
+    "tokenizers",
+)
 NEEDS = {"xla": ("jax", "phistar[xla]")}  # what a backend needs beyond phistar itself
 COMPILERS = ("cc", "gcc", "clang")
 VARIABLES = (

@@ -9,8 +9,12 @@ from pathlib import Path
 
 from phistar.errors import WeightsError
 from phistar.parameters.folders import INDEX, PathLike, read_index, weights_in
+from phistar.parameters.keras import WEIGHTS, read_hdf5, read_keras
+from phistar.parameters.npz import read_npy, read_npz
+from phistar.parameters.pytorch import read_pytorch_legacy, read_pytorch_zip
 from phistar.parameters.safetensors import read_safetensors
 from phistar.parameters.stored import Array, Contents, Damaged, Stored, unreadable
+from phistar.parameters.zips import Zip
 
 HEAD = 16
 Reader = Callable[[Path], dict[str, Stored]]
@@ -75,7 +79,29 @@ def reader_of(path: Path) -> Reader:
     return next((reader for start, reader in STARTS if head.startswith(start)), read_safetensors)
 
 
+def read_zip(path: Path) -> dict[str, Stored]:
+    """The arrays of a zip, by what it has members of."""
+    try:
+        names = Zip(path).names()
+    except Damaged as error:
+        raise unreadable(path, "a zip of weights", error) from None
+    for reader, has in ZIPS:
+        if any(has(name) for name in names):
+            return reader(path)
+    raise WeightsError(f"{path} is a zip, but neither PyTorch's, nor Keras's, nor NumPy's")
+
+
 # fmt: off
 STARTS: tuple[tuple[bytes, Reader], ...] = (
+    (b"PK\x03\x04",              read_zip),
+    (b"PK\x05\x06",              read_zip),  # an empty one
+    (b"\x80",                    read_pytorch_legacy),
+    (b"\x93NUMPY",               read_npy),
+    (b"\x89HDF\r\n\x1a\n",       read_hdf5),
+)
+ZIPS: tuple[tuple[Reader, Callable[[str], bool]], ...] = (
+    (read_pytorch_zip,          lambda name: name.split("/")[-1] == "data.pkl"),
+    (read_keras,                lambda name: name == WEIGHTS),
+    (read_npz,                  lambda name: name.endswith(".npy")),
 )
 # fmt: on

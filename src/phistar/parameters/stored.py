@@ -6,7 +6,7 @@ What a file declares is believed only as far as its own size allows.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def as_read(raw: Array, memory: np.dtype[Any]) -> Array:
     return raw.astype(memory)
 
 
-def read_exactly(file: BinaryIO, size: int) -> bytes:
+def read_exactly(file: IO[bytes], size: int) -> bytes:
     """The next bytes of a file, that many; Damaged if it ends before."""
     data = file.read(size)
     if len(data) != size:
