@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from phistar import errors as errors
 from phistar.errors import (
     BackendError,
+    CompileError,
     DataError,
     DefinitionError,
     DTypeError,

@@ -51,6 +51,13 @@ class Definition:
         self.cache: tuple[Any, np.ndarray[Any, Any]] | None = None
         self.grad: np.ndarray[Any, Any] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is another definition: values are remembered by the number."""
+        return {name: value for name, value in vars(self).items() if name != "uid"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, uid=next(_uids))
+
     @property
     def rank(self) -> int | None:
         return None if self.sizes is None else len(self.sizes)
@@ -186,8 +193,9 @@ class Tensor(Operators):
             raise ShapeError(
                 f"{self.shown_name} has shape {shape}; a value of shape {array.shape} does not fit"
             )
-        self.definition.sizes = list(array.shape)
-        self.definition.halo = [(0, 0)] * array.ndim
+        if shape is None:
+            self.definition.set_rank(array.ndim)
+            self.definition.sizes = list(array.shape)
         self.data = array
         self.version += 1
 
