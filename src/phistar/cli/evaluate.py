@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from phistar.cli.recipes import Recipe, recipe
+from phistar.cli.recipes import recipe
+from phistar.cli.recipes.recipe import Recipe
 from phistar.cli.runs import MODEL, newest_run, read_record
 from phistar.cli.train import shown
 from phistar.data import Dataset
@@ -18,34 +19,37 @@ from phistar.training.evaluating import evaluate, predict
 
 def measure(args: argparse.Namespace) -> None:
     """Print the loss and the metrics on the test set."""
-    chosen, model, test = trained(args)
-    results = evaluate(
-        model,
-        chosen.loss,
-        test,
-        chosen.metrics,
-        batch_size=args.batch_size,
-        backend=args.backend,
-    )
-    for name, value in results.items():
-        print(f"test {name} {shown(name, value)}")
+    chosen, weights = find(args.what, args.weights)
+    model, test = trained(chosen, weights)
+    for part, loss in chosen.losses.items():
+        results = evaluate(
+            model,
+            loss,
+            test,
+            chosen.metrics,
+            batch_size=args.batch_size,
+            backend=args.backend,
+        )
+        for name, value in results.items():
+            print(" ".join(["test", *([part] if part else []), name, shown(name, value)]))
 
 
 def write_predictions(args: argparse.Namespace) -> None:
     """Write the model's output for every example of the test set."""
-    _, model, test = trained(args)
+    chosen, weights = find(args.what, args.weights)
+    chosen.refuse_to_predict()
+    model, test = trained(chosen, weights)
     output: Any = predict(model, test, batch_size=args.batch_size, backend=args.backend)
     with args.out.open("wb") as file:
         np.save(file, output)
     print(f"{args.out}: {output.dtype} {output.shape}, a row for each of {len(test):,} examples")
 
 
-def trained(args: argparse.Namespace) -> tuple[Recipe, Model, Dataset]:
-    """The recipe, its model with the weights asked for, and its test set."""
-    chosen, weights = find(args.what, args.weights)
+def trained(chosen: Recipe, weights: Path) -> tuple[Model, Dataset]:
+    """The recipe's model with those weights, and its test set."""
     model = chosen.model()
     load(model, weights)
-    return chosen, model, chosen.data()[1]
+    return model, chosen.data()[1]
 
 
 def find(what: str, weights: Path | None) -> tuple[Recipe, Path]:

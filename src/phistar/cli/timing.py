@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from phistar.cli.recipes import recipe
-from phistar.cli.show import algorithm
+from phistar.cli.show import training
 from phistar.ir.printer import print_assign
 from phistar.training.timing import Times, measure
 
@@ -13,11 +13,11 @@ from phistar.training.timing import Times, measure
 def run(args: argparse.Namespace) -> None:
     chosen = recipe(args.recipe)
     size = chosen.batch_size if args.batch_size is None else args.batch_size
-    made = algorithm(chosen, size)
     data = chosen.example(size * 50)
     rng = np.random.default_rng(0)
     rows = rng.integers(0, len(data), (args.steps, size))
-    show(measure(made, data.columns, rows), args.recipe, size)
+    for part, made in training(chosen, size).items():
+        show(measure(made, data.columns, rows), f"{args.recipe} {part}".strip(), size)
 
 
 def show(times: Times, name: str, size: int) -> None:

@@ -2,16 +2,18 @@
 
 import argparse
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from phistar.cli.recipes import Recipe, recipe
+from phistar.cli.objectives import algorithms, listed
+from phistar.cli.recipes import recipe
+from phistar.cli.recipes.recipe import Recipe
 from phistar.cli.runs import MODEL, PLOT, SOURCE, new_folder, write_record
 from phistar.compiler import default_backend
 from phistar.errors import PhistarError
 from phistar.language.models import Model
 from phistar.parameters.saving import save
-from phistar.training.algorithm import compile
 from phistar.training.fitting import fit
 from phistar.training.history import History
 from phistar.training.interruption import Interrupted
@@ -26,16 +28,19 @@ def run(args: argparse.Namespace) -> None:
         "seed": args.seed,
         "backend": args.backend or default_backend(),
     }
-    optimizer = chosen.optimizer(settings["rate"])
     train, test = chosen.data()
     model = chosen.model()
-    algorithm = compile(
-        chosen.loss,
-        model,
-        optimizer=optimizer,
-        batch=train.spec(settings["batch_size"]),
-        epochs=settings["epochs"],
-        backend=settings["backend"],
+    steps = settings["epochs"] * -(-len(train) // settings["batch_size"])
+    optimizer = chosen.training(settings["rate"], steps)
+    source = listed(
+        algorithms(
+            chosen,
+            model,
+            optimizer,
+            train.spec(settings["batch_size"]),
+            settings["epochs"],
+            settings["backend"],
+        )
     )
     folder = new_folder(chosen.name, args.out)
     print(
@@ -43,23 +48,25 @@ def run(args: argparse.Namespace) -> None:
         f"{optimizer}, batch {settings['batch_size']}, seed {settings['seed']}, "
         f"backend {settings['backend']}"
     )
+    sets = {"train": train, "test": test}
+    training: Callable[..., History] = chosen.fit or fit
     try:
-        history = fit(
+        history = training(
             model,
             chosen.loss,
             train,
             optimizer=optimizer,
             epochs=settings["epochs"],
             batch_size=settings["batch_size"],
-            validation={"train": train, "test": test},
+            validation={n: d for n, d in sets.items() if n in chosen.measured},
             metrics=chosen.metrics,
             seed=settings["seed"],
             backend=settings["backend"],
         )
     except Interrupted as stopped:
-        leave(folder, chosen, model, str(algorithm), stopped.history, settings)
+        leave(folder, chosen, model, source, stopped.history, settings)
         raise
-    leave(folder, chosen, model, str(algorithm), history, settings)
+    leave(folder, chosen, model, source, history, settings)
 
 
 def leave(
@@ -93,7 +100,7 @@ def plot(history: History, path: Path, chosen: Recipe) -> str:
     from phistar.training.plotting import plot_history
 
     try:
-        return str(plot_history(history, path, chosen.metrics[0]))
+        return str(plot_history(history, path, chosen.plotted))
     except PhistarError as error:
         return f"none: {error}"
 
