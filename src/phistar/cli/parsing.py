@@ -16,6 +16,7 @@ examples:
   phistar train mnist-mlp --epochs 3 --lr 0.2 --seed 1
   phistar eval runs/mnist-mlp-20260101-120000
   phistar show mnist-mlp --backward         the equations and their backward program
+  phistar check mnist-mlp                   each backward statement, held against differences
   phistar info                              versions, backends, folders
 
 files: PHISTAR_DATA names a folder with data sets, PHISTAR_HOME one for phistar's own files.
@@ -37,6 +38,13 @@ examples:
 TIME_EXAMPLES = """examples:
   phistar time mnist-mlp                    where a step's time goes, on the c backend
   phistar time mnist-mlp --batch-size 32
+"""
+CHECK_EXAMPLES = """\
+examples:
+  phistar check mnist-mlp                   a verdict on each backward statement
+  phistar check mnist-mlp --seed 1          at other values
+
+The model is a small one of the same equations. The exit status is 1 if a statement is wrong.
 """
 SHOW_EXAMPLES = """\
 examples:
@@ -102,6 +110,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         ),
         "predict": prediction(under),
         "show": show(under),
+        "check": check(under),
         "time": timing(under),
         "info": info(under),
     }
@@ -165,6 +174,14 @@ def show(under: Any) -> Parser:
     made.add_argument("--latex", action="store_true", help="as LaTeX")
     made.add_argument("--c", action="store_true", help="the C that a step of training becomes")
     made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
+    return made
+
+
+def check(under: Any) -> Parser:
+    summary = "hold every backward statement of a recipe's model against finite differences"
+    made = command(under, "check", summary, CHECK_EXAMPLES, "checking:run")
+    made.add_argument("recipe", metavar="RECIPE", help=recipes())
+    made.add_argument("--seed", type=whole(0), default=0, help="values follow from it")
     return made
 
 

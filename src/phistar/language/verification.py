@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any
 
 from phistar import compiler, verify
@@ -19,10 +20,19 @@ def check_gradients(f: Any, *args: Any, **kwargs: Any) -> verify.Report:
     that prints a verdict for each statement (kinks are recognised); raises GradientMismatch naming
     the first statement that is wrong.
     """
+    report = gradient_report(f, args, kwargs, sys._getframe(1))
+    report.raise_for_mismatch()
+    return report
+
+
+def gradient_report(
+    f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType | None = None
+) -> verify.Report:
+    """The verdicts, whatever they are; frame: where an expression's names are sought."""
     if isinstance(f, Tensor | Expr):
         from phistar.language.gradients import assemble_source
 
-        assembled = assemble_source(f, sys._getframe(1))
+        assembled = assemble_source(f, frame or sys._getframe(1))
         program, values = compiler.source(assembled.program), input_values(assembled)
     elif callable(f):
         from phistar.language.traced import trace
@@ -37,6 +47,4 @@ def check_gradients(f: Any, *args: Any, **kwargs: Any) -> verify.Report:
         }
     else:
         raise UsageError(f"ph.check_gradients wants a function or a tensor, not {f!r}")
-    report = verify.check_program(program, values, seed=current_seed())
-    report.raise_for_mismatch()
-    return report
+    return verify.check_program(program, values, seed=current_seed())

@@ -3,13 +3,16 @@
 A new recipe is a file beside this one, or a row in one, and a line in ROWS.
 """
 
-from phistar.cli.recipes import mnist_mlp
+from phistar.cli.recipes import digits, mnist_mlp
 from phistar.cli.recipes.recipe import Recipe
 from phistar.errors import UsageError, suggestion
 
 # fmt: off
 ROWS: tuple[Recipe, ...] = (
     mnist_mlp.RECIPE,
+    digits.LOGISTIC,
+    digits.MLP,
+    digits.LENET,
 )
 # fmt: on
 

@@ -81,6 +81,13 @@ class Recipe:
             }
         )
 
+    def minimal(self, seed: int) -> tuple[Model, Batch]:
+        """The small model, initialised, and its minibatch, of the columns' types."""
+        model, batch = self.small(np.random.default_rng(seed))
+        model.initialize(seed)
+        types = {name: as_dtype(dtype).numpy for name, (_, dtype) in self.columns.items()}
+        return model, {name: np.asarray(x, types[name]) for name, x in batch.items()}
+
     def refuse_to_predict(self) -> None:
         """UsageError if the model says nothing of an example."""
         if self.output is None:

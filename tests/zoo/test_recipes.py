@@ -1,0 +1,40 @@
+"""Every recipe: its small model learns, every backward statement of it is right."""
+
+import numpy as np
+import pytest
+
+import phistar as ph
+from phistar.cli.recipes import RECIPES
+from phistar.language.verification import gradient_report
+from phistar.training.columns import asked_by
+
+PARTS = [(name, part) for name, recipe in RECIPES.items() for part in recipe.losses]
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_backward_statements(name: str, part: str) -> None:
+    recipe = RECIPES[name]
+    model, batch = recipe.minimal(0)
+    loss = recipe.losses[part]
+    report = gradient_report(loss, (model,), asked_by(loss, batch))
+    assert report.verdicts
+    report.raise_for_mismatch()
+
+
+@pytest.mark.parametrize("name", [name for name, r in RECIPES.items() if len(r.losses) == 1])
+def test_some_steps_lower_the_loss(name: str) -> None:
+    recipe = RECIPES[name]
+    model, batch = recipe.minimal(0)
+    data, size = ph.data.Dataset(**batch), len(next(iter(batch.values())))
+    history = (recipe.fit or ph.fit)(
+        model,
+        recipe.loss,
+        data,
+        optimizer=recipe.optimizer(recipe.rate),
+        epochs=30,
+        batch_size=size,
+        backend="numpy",
+        progress=False,
+    )
+    losses = np.asarray(history.losses)
+    assert losses[-10:].mean() < losses[:3].mean()
