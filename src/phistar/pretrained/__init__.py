@@ -1,1 +1,0 @@
-"""Models with the parameters they were trained to, by name."""
