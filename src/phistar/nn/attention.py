@@ -15,9 +15,9 @@ from phistar.errors import DTypeError, ShapeError, UsageError
 from phistar.ir.dtypes import DType
 from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
-from phistar.nn.dropping import Dropout
 from phistar.nn.lengths import batch, real_steps, without_padding
 from phistar.nn.linear import Linear
+from phistar.nn.noise import Dropout
 from phistar.nn.positions import alibi, rotary
 from phistar.nn.shapes import expect, expect_size, whole
 

@@ -12,7 +12,7 @@ from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
 from phistar.nn import steps
 from phistar.nn.lengths import batch
-from phistar.nn.recurrence import Step, expect_state, of_names, weight_shapes, within
+from phistar.nn.recurrence import Step, expect_state, of_names, weight_shapes, within, zoneouts
 from phistar.nn.shapes import expect, expect_size, whole
 from phistar.nn.steps import Moment, States, Weights
 
@@ -23,6 +23,7 @@ class Cell(ph.Model):
     x[b, input_size] with states [b, hidden_size] (None: zeros) -> states [b, hidden_size]. Any
     number of batch axes, also none. Parameters have PyTorch's names, shapes and order of gates:
     weight_ih, weight_hh, bias_ih, bias_hh; they start uniform within ±1 / sqrt(hidden_size).
+    zoneout: as in `Recurrence`.
     Raises UsageError for arguments that are none, ShapeError for tensors that do not fit.
     """
 
@@ -37,7 +38,9 @@ class Cell(ph.Model):
         bias: bool = True,
         init: Any = None,
         dtype: Any = "f32",
+        zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
+        self.zoneout = zoneouts(self, zoneout)
         self.input_size = whole(self, "input_size", input_size)
         self.hidden_size = whole(self, "hidden_size", hidden_size)
         start = within(hidden_size) if init is None else init
@@ -58,7 +61,8 @@ class Cell(ph.Model):
         w = self.weights()
         biases = (w.bias_ih,) if self.inner_bias else (w.bias_ih, w.bias_hh)
         s = steps.product(w.ih, biases, x, b, b, (self.gates, self.hidden_size))
-        self.step(w, s, past, now, Moment(b, b, (j,)))
+        m = Moment(b, b, (j,), None, self.zoneout, self.training)
+        self.step(w, s, past, now, m)
         return now if len(now) > 1 else now[0]
 
     def weights(self) -> Weights:
@@ -98,9 +102,10 @@ class RNNCell(Cell):
         nonlinearity: str = "tanh",
         init: Any = None,
         dtype: Any = "f32",
+        zoneout: float = 0.0,
     ) -> None:
         self.f = steps.activation(self, nonlinearity)
-        super().__init__(input_size, hidden_size, bias, init, dtype)
+        super().__init__(input_size, hidden_size, bias, init, dtype, zoneout)
 
     @property
     def step(self) -> Step:

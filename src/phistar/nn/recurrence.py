@@ -16,8 +16,8 @@ from phistar.errors import ShapeError, UsageError
 from phistar.language.expression import Index
 from phistar.language.tensors import Tensor
 from phistar.nn import steps
-from phistar.nn.dropping import Dropout
 from phistar.nn.lengths import batch, real_steps, without_padding
+from phistar.nn.noise import Dropout, kept, probability
 from phistar.nn.shapes import expect, expect_size, whole
 from phistar.nn.steps import Moment, States, Weights
 
@@ -31,6 +31,9 @@ class Recurrence(ph.Model):
     x[b, t, input_size] -> outputs[b, t, units], final states. Any number of batch axes may stand
     before t, also none. units: hidden_size, twice that if bidirectional (forward first). A state:
     [num_layers * directions, b, hidden_size], as in PyTorch. dropout: between layers, in training.
+    recurrent_dropout: of the state that enters the recurrent product, the same units at all times
+    (Gal and Ghahramani 2016). zoneout: the probability that a unit of a state stays as it was, a
+    number, or one for each of h and c (Krueger et al. 2017); in evaluation its mean.
 
     Parameters have PyTorch's names, shapes and order of gates, so that its values load as they are:
     weight_ih_l0 (gates * hidden_size, input_size), weight_hh_l0 (gates * hidden_size, hidden_size),
@@ -58,12 +61,16 @@ class Recurrence(ph.Model):
         bias: bool = True,
         init: Any = None,
         dtype: Any = "f32",
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
         self.input_size = whole(self, "input_size", input_size)
         self.hidden_size = whole(self, "hidden_size", hidden_size)
         self.num_layers = whole(self, "num_layers", num_layers)
         self.bidirectional, self.bias = bidirectional, bias
         self.between = Dropout(dropout)
+        self.recurrent_dropout = probability(self, "recurrent_dropout", recurrent_dropout)
+        self.zoneout = zoneouts(self, zoneout)
         for suffix, inputs in self.suffixes():
             shapes = self.shapes(inputs)
             for name, shape in shapes.items():
@@ -134,12 +141,25 @@ class Recurrence(ph.Model):
         start = ph.last + 1 if back else ph.first - 1
         number = layer * (1 + self.bidirectional) + back
         for position, state in enumerate(now):
-            state[(*b, start, j)] = 0 if before is None else before[position][(number, *b, j)]
+            zero = ph.cast(0.0, w.hh.dtype.value)
+            state[(*b, start, j)] = zero if before is None else before[position][(number, *b, j)]
         past = (*b, t + 1) if back else (*b, t - 1)
-        m = Moment((*b, t), past, (j,), None if n is None else t < n[b])
+        real = None if n is None else t < n[b]
+        mask = self.dropped(b)
+        noise = self.zoneout, self.training, mask, self.recurrent_dropout
+        m = Moment((*b, t), past, (j,), real, *noise)
         with ph.scan(t, backwards=back):
             self.step(w, s, now, now, m)
         return now[0], tuple(ended(state, back, b, (j,)) for state in now)
+
+    def dropped(self, b: Any) -> Tensor | None:
+        """Which units the recurrent product sees, at all times."""
+        p = self.recurrent_dropout
+        if p == 0 or not self.training:
+            return None
+        j, mask = Index("j", self.hidden_size), Tensor("mask")
+        mask[(*b, j)] = kept(p, (*b, j))
+        return mask
 
 
 # Layers -------------------------------------------------------------------------------------------
@@ -164,10 +184,13 @@ class RNN(Recurrence):
         bias: bool = True,
         init: Any = None,
         dtype: Any = "f32",
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
         self.f = steps.activation(self, nonlinearity)
         super().__init__(
-            input_size, hidden_size, num_layers, bidirectional, dropout, bias, init, dtype
+            *(input_size, hidden_size, num_layers, bidirectional, dropout, bias, init, dtype),
+            *(recurrent_dropout, zoneout),
         )
 
     @property
@@ -200,6 +223,8 @@ class LSTM(Recurrence):
         bias: bool = True,
         init: Any = None,
         dtype: Any = "f32",
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
         self.coupled = coupled
         self.gates = 3 if coupled else 4
@@ -207,7 +232,8 @@ class LSTM(Recurrence):
             names = ("weight_ci", "weight_cf", "weight_co")
             self.peepholes = names[::2] if coupled else names
         super().__init__(
-            input_size, hidden_size, num_layers, bidirectional, dropout, bias, init, dtype
+            *(input_size, hidden_size, num_layers, bidirectional, dropout, bias, init, dtype),
+            *(recurrent_dropout, zoneout),
         )
 
     def shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
@@ -252,15 +278,33 @@ class UGRNN(Recurrence):
         bias: bool = True,
         init: Any = None,
         dtype: Any = "f32",
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
         self.f = steps.activation(self, nonlinearity)
         super().__init__(
-            input_size, hidden_size, num_layers, bidirectional, dropout, bias, init, dtype
+            *(input_size, hidden_size, num_layers, bidirectional, dropout, bias, init, dtype),
+            *(recurrent_dropout, zoneout),
         )
 
     @property
     def step(self) -> Step:
         return partial(steps.ugrnn, self.f)
+
+
+# Noise --------------------------------------------------------------------------------------------
+
+
+def zoneouts(layer: Any, p: Any) -> tuple[float, ...]:
+    """A probability for each state, empty where all are 0; UsageError for what is none."""
+    given = p if isinstance(p, tuple | list) else (p,) * len(layer.carried)
+    if len(given) != len(layer.carried):
+        raise UsageError(
+            f"zoneout of {type(layer).__name__} is a number or {len(layer.carried)} of them, "
+            f"not {len(given)}"
+        )
+    found = tuple(probability(layer, "zoneout", one) for one in given)
+    return found if any(found) else ()
 
 
 # Parameters ---------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ gru     h = (1 - z) n + z h',  r = σ(s_r + u_r),  z = σ(s_z + u_z),  n = tanh(
 ugrnn   h = g h' + (1 - g) f(s_c),  g = σ(s_g)
 
 Primes mark the step before. Rows of weights lie gate after gate, as in PyTorch.
+
+zoneout            h = m[b, t, j] h' + (1 - m[b, t, j]) h,  m = 1 with probability p
+recurrent dropout  the product sees h'[b, k] m[b, k] / (1 - p), one mask for all times
 """
 
 from collections.abc import Callable
@@ -30,18 +33,40 @@ class Moment:
     """Where the equations of a step stand.
 
     now, before: subscripts of batch and time; unit: indices of a hidden unit; real: the condition
-    that the step is no padding, None if every step is real.
+    that the step is no padding, None if every step is real. zoneout: for each state the probability
+    that a unit stays as it was (Krueger et al. 2017), which is a mean when nothing is trained.
+    mask: which units the recurrent product sees, with probability 1 - dropout each (Gal and
+    Ghahramani 2016).
     """
 
     now: tuple[Any, ...]
     before: tuple[Any, ...]
     unit: tuple[Index, ...]
     real: Any = None
+    zoneout: tuple[float, ...] = ()
+    training: bool = False
+    mask: Tensor | None = None
+    dropout: float = 0.0
 
-    def keep(self, new: Any, old: Tensor) -> Any:
-        """What a state becomes: in a padded step, what it was."""
+    def keep(self, new: Any, old: Tensor, state: int = 0) -> Any:
+        """What a state becomes: what it was, in a padded step or by chance."""
         before = old[(*self.before, *self.unit)]
+        p = self.zoneout[state] if self.zoneout else 0.0
+        if p:
+            at = (*self.now, *self.unit)
+            mean = p * before + (1 - p) * new
+            new = ph.where(ph.uniform[at] < p, before, new) if self.training else mean
         return new if self.real is None else ph.where(self.real, new, before)
+
+    def seen(self, h: Tensor, k: Index) -> Any:
+        """A unit of the step before, as the recurrent product sees it."""
+        b = tuple(i for i in self.before if isinstance(i, Index))
+        if self.mask is None:
+            return h[(*self.before, k)]
+        seen = Tensor("seen")
+        grown = h[(*self.before, k)] / (1 - self.dropout)
+        seen[(*self.now, k)] = ph.where(self.mask[(*b, k)], grown, 0.0)
+        return seen[(*self.now, k)]
 
     def of(self, tensor: Tensor, *gate: int) -> Any:
         """A tensor's element now: of one gate, if it has several."""
@@ -94,7 +119,7 @@ def with_past(w: Weights, s: Tensor, h: Tensor, m: Moment, size: tuple[int, int]
     """g[b, t, z, j] = s[b, t, z, j] + U[(z, j), k] h'[b, k]."""
     place, row = rows(*size)
     k, g = ph.index("k"), Tensor("g")
-    g[(*m.now, *place)] = s[(*m.now, *place)] + w.hh[row, k] * h[(*m.before, k)]
+    g[(*m.now, *place)] = s[(*m.now, *place)] + w.hh[row, k] * m.seen(h, k)
     return g
 
 
@@ -116,7 +141,7 @@ def rnn(f: Activation, w: Weights, s: Tensor, past: States, now: States, m: Mome
     """h = f(W x + U h' + c) (Elman 1990)."""
     (old,), (h,), (j,) = past, now, m.unit
     k = ph.index("k")
-    h[(*m.now, j)] = m.keep(f(m.of(s) + w.hh[j, k] * old[(*m.before, k)]), old)
+    h[(*m.now, j)] = m.keep(f(m.of(s) + w.hh[j, k] * m.seen(old, k)), old)
 
 
 def lstm(coupled: bool, w: Weights, s: Tensor, past: States, now: States, m: Moment) -> None:
@@ -142,15 +167,23 @@ def lstm_states(
     i, last = gate(0, 0, m.past(c_)), 2 if coupled else 3
     f = 1 - i if coupled else gate(1, 1, m.past(c_))
     new = f * m.past(c_) + i * tanh(m.of(g, last - 1))
-    c[(*m.now, *m.unit)] = m.keep(new, c_)
-    o = gate(last, last - 1, m.of(c))
-    h[(*m.now, *m.unit)] = m.keep(o * tanh(m.of(c)), h_)
+    if any(m.zoneout):  # h is made from the cell as it would have been
+        fresh = Tensor("fresh")
+        fresh[(*m.now, *m.unit)] = new
+        new = m.of(fresh)
+    c[(*m.now, *m.unit)] = m.keep(new, c_, 1)
+    cell = new if any(m.zoneout) else m.of(c)
+    o = gate(last, last - 1, cell)
+    h[(*m.now, *m.unit)] = m.keep(o * tanh(cell), h_)
 
 
 def gru(w: Weights, s: Tensor, past: States, now: States, m: Moment) -> None:
     """h = (1 - z) n + z h' (Cho et al. 2014; r stands after the product, as in PyTorch)."""
     (old,), (h,), (j,) = past, now, m.unit
-    u = product(w.hh, (w.bias_hh,), old, m.before, m.now, (3, j.declared or 0))
+    place, row = rows(3, j.declared or 0)
+    k, u = ph.index("k"), Tensor("u")
+    inner = w.hh[row, k] * m.seen(old, k)
+    u[(*m.now, *place)] = inner if w.bias_hh is None else inner + w.bias_hh[row,]
     z, n = ph.tensors("z n")
     z[(*m.now, j)] = sigmoid(m.of(s, 1) + m.of(u, 1))
     n[(*m.now, j)] = tanh(m.of(s, 2) + sigmoid(m.of(s, 0) + m.of(u, 0)) * m.of(u, 2))

@@ -14,8 +14,8 @@ import phistar as ph
 from phistar.errors import UsageError
 from phistar.language.tensors import Tensor
 from phistar.nn.attention import MultiHeadAttention
-from phistar.nn.dropping import Dropout
 from phistar.nn.linear import Linear
+from phistar.nn.noise import Dropout
 from phistar.nn.normalisation import LayerNorm
 from phistar.nn.shapes import whole
 
