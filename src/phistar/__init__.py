@@ -150,6 +150,8 @@ if TYPE_CHECKING:
     from phistar.training.exporting import export_c as export_c
     from phistar.training.fitting import fit as fit
     from phistar.training.history import History as History
+    from phistar.training.snapshots import Snapshot as Snapshot
+    from phistar.training.snapshots import Snapshots as Snapshots
 
 __version__ = "0.1.0"
 
@@ -178,6 +180,8 @@ LATER: dict[str, str] = {
     "predict":  "phistar.training.evaluating",
     "export_c": "phistar.training.exporting",
     "History":  "phistar.training.history",
+    "Snapshot": "phistar.training.snapshots.snapshot",
+    "Snapshots": "phistar.training.snapshots.wishes",
     "save":     "phistar.parameters.saving",
     "load":     "phistar.parameters.saving",
     "freeze":   "phistar.parameters.freezing",

@@ -78,6 +78,14 @@ class WeightsError(PhistarError, ValueError):
     """A file of parameter values is missing, damaged, or does not fit the model."""
 
 
+class SnapshotError(PhistarError, ValueError):
+    """A snapshot is damaged, cannot be written, or does not fit the training that is to go on."""
+
+
+class SnapshotWarning(UserWarning):
+    """A snapshot is damaged or was not written: phistar goes on without it."""
+
+
 class UsageError(PhistarError, ValueError):
     """An option, a recipe or an argument that phistar does not know."""
 

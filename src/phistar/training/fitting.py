@@ -5,7 +5,10 @@ for each epoch: draw the order; for each minibatch: one step; then measure
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,23 @@ from phistar.training.algorithm import Algorithm, Values, check_optimizer, compi
 from phistar.training.columns import as_dataset, check_model, mode
 from phistar.training.evaluating import Evaluator
 from phistar.training.history import Epoch, History
-from phistar.training.interruption import Interrupted, Stop, stop_on_interrupt
+from phistar.training.interruption import Interrupted, Stop, stop_on_signals
 from phistar.training.loop import compiles_loops, loopable
 from phistar.training.metrics import Metric
-from phistar.training.nonfinite import Moment, refuse_not_finite
+from phistar.training.nonfinite import (
+    MOST_SKIPPED,
+    Moment,
+    refuse_not_finite,
+    refuse_result,
+    spoiled,
+)
 from phistar.training.progress import Progress, progress_for
+from phistar.training.snapshots.keeper import FAR, Keeper
+from phistar.training.snapshots.resuming import fitting, snapshot_to_resume, values_from
+from phistar.training.snapshots.settings import settings_of, versions_of
+from phistar.training.snapshots.snapshot import Position, Snapshot
+from phistar.training.snapshots.taking import restore_callbacks, take
+from phistar.training.snapshots.wishes import Snapshots, as_wishes
 
 Array = np.ndarray[Any, Any]
 Callback = Callable[[History], bool | None]
@@ -47,6 +62,10 @@ def fit(
     backend: str | None = None,
     progress: bool | None = None,
     callbacks: Sequence[Callback] = (),
+    snapshots: Snapshots | str | Path | None = None,
+    resume: bool | str | Path = False,
+    force: bool = False,
+    nonfinite: str = "stop",
 ) -> History:
     """Train the model's parameters on a data set; the model has them afterwards.
 
@@ -55,16 +74,26 @@ def fit(
     the metrics are measured after each epoch. seed: parameters without a value, the order of the
     examples and random fields are functions of it. progress: None shows a bar on a terminal and
     lines elsewhere. callbacks: called with the history after each epoch; one that returns True ends
-    the training.
+    the training; one with state_dict() and load_state_dict(state) goes on as it was after a resume.
+
+    snapshots: a folder, or `ph.Snapshots(folder, every=1000)`. resume: True goes on from the newest
+    whole snapshot there, if there is one; a path from that one. The result has the bits of a
+    training that never stopped. force: go on though settings have changed. nonfinite: "skip" leaves
+    out the steps whose loss or update is not finite, and lists them in `history.skipped`.
 
     Raises NotFiniteError if a loss is not finite (the model keeps the parameters from before that
-    step), and Interrupted, a KeyboardInterrupt, on Ctrl-C, after the step that runs.
+    step), Interrupted, a KeyboardInterrupt, on Ctrl-C, after the step that runs (and, if snapshots
+    are taken, on SIGTERM and SIGUSR1, after a snapshot), SnapshotError if a snapshot does not fit,
+    UsageError if another training writes to the folder.
     """
     check_model(model)
     check_optimizer(optimizer)
     whole("epochs", epochs, 0)
     whole("batch_size", batch_size, 1)
     whole("seed", seed, 0)
+    if nonfinite not in ("stop", "skip"):
+        raise UsageError(f'nonfinite= is "stop" or "skip", not {nonfinite!r}')
+    wishes = as_wishes(snapshots)
     data = as_dataset(data)
     if not len(data):
         raise DataError("there is nothing to train on: the data has no examples")
@@ -83,7 +112,14 @@ def fit(
     values = algorithm.initial_values(seed)
     run = Run(algorithm, data, seed, values, progress_for(progress), sets, evaluator, callbacks)
     run.loops = compiles_loops(backend) and all(map(loopable, data.columns.values()))
-    with mode(model, training=True), stop_on_interrupt() as stop:
+    run.skips = nonfinite == "skip"
+    run.keeper = None if wishes is None else Keeper(wishes)
+    with (
+        mode(model, training=True),
+        stop_on_signals(ending=wishes is not None) as stop,
+        run.keeper.opened(stop) if run.keeper else nullcontext(),
+    ):
+        run.begin(snapshot_to_resume(resume, wishes), force)
         run.train(stop)
     return run.history
 
@@ -126,60 +162,145 @@ class Run:
     evaluator: Evaluator | None
     callbacks: Sequence[Callback]
     history: History = field(default_factory=History)
+    at: Position = field(default_factory=Position)
+    keeper: Keeper | None = None
+    skips: bool = False  # steps that are not finite
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what snapshots say of the training
+    versions: Mapping[str, str] = field(default_factory=dict)
+    saved: tuple[int, Position] | None = None  # where the last snapshot was taken
+    saved_as: Path | None = None  # the one to go on from, when a signal ends the training
     before: Moment | None = None  # the last step, for a NaN that shows only at the next one
     before_chunk: "Chunk | None" = None  # likewise
     loops: bool = False  # the backend does many steps in one call
     together: int = 1  # how many
+
+    def begin(self, first: Snapshot | None, force: bool) -> None:
+        """At the beginning, or as a snapshot was; SnapshotError if it does not fit."""
+        if self.keeper is not None or first is not None:
+            self.settings = settings_of(self.algorithm, self.data, self.seed)
+            self.versions = versions_of(self.algorithm)
+        if first is not None:
+            first = fitting(first, self.settings, self.versions, force)
+            self.values = values_from(first, self.algorithm, self.values, force)
+            self.history, self.at = first.history, first.position
+            self.saved = first.step, replace(self.at)
+            restore_callbacks(self.callbacks, first.callbacks)
+        if self.keeper is not None:
+            self.keeper.begin(first)
 
     def train(self, stop: Stop) -> None:
         """All epochs; the model has the values of the last whole step whatever happens."""
         epochs = self.algorithm.epochs or 0
         self.progress.begin(epochs, len(self.data))
         try:
-            for epoch in range(epochs):
-                if self.epoch(epoch, stop):
-                    break
+            while self.at.epoch < epochs and not (self.at.ended or self.enough):
+                self.epoch(stop)
+            self.check_result()
+            self.save()
         except KeyboardInterrupt:
             self.store()
-            raise Interrupted(self.history) from None
+            raise Interrupted(self.history, stop.signal, self.saved_as) from None
         finally:
             self.progress.end()
             self.store()
 
-    def epoch(self, epoch: int, stop: Stop) -> bool:
-        """One pass over the data, then the measuring; True if a callback ends the training."""
-        began, total, seen = time.perf_counter(), 0.0, 0
-        for chunk in self.chunks(epoch):
-            for rows, loss in zip(chunk, self.run(epoch, chunk), strict=True):
-                total, seen = total + loss * len(rows), seen + len(rows)
-                self.progress.step(epoch, seen, loss)
-            if stop.requested:
-                raise KeyboardInterrupt
-        seconds = time.perf_counter() - began
+    def epoch(self, stop: Stop) -> None:
+        """One pass over the data, or the rest of one, then the measuring."""
+        at, began = self.at, time.perf_counter() - self.at.seconds
+        for chunk in self.chunks(at.epoch):
+            for rows, loss in zip(chunk, self.run(at.epoch, chunk), strict=True):
+                if isfinite(loss):
+                    at.total, at.seen = at.total + loss * len(rows), at.seen + len(rows)
+                self.progress.step(at.epoch, at.seen, loss)
+            at.batch += len(chunk)
+            at.seconds = time.perf_counter() - began
+            if self.keeper and at.batch < self.batches_in_epoch:
+                self.keeper.offer(len(self.history.losses), self.snapshot)
+            self.leave_if(stop)
+            if self.enough and at.batch < self.batches_in_epoch:
+                return
         self.store()
-        record = Epoch(epoch + 1, total / seen, self.measured(), seconds, seen)
+        mean = at.total / at.seen if at.seen else float("nan")
+        record = Epoch(at.epoch + 1, mean, self.measured(), at.seconds, at.seen)
         self.history.epochs.append(record)
         self.progress.epoch(record)
-        ended = [callback(self.history) is True for callback in self.callbacks]
+        ended = any([callback(self.history) is True for callback in self.callbacks])
+        self.at = Position(at.epoch + 1, ended=ended)
+        if self.keeper:
+            value = record.metrics.get(self.keeper.wishes.metric)
+            self.keeper.offer_epoch(len(self.history.losses), self.snapshot, value)
+        self.leave_if(stop)
+
+    def leave_if(self, stop: Stop) -> None:
+        """If a signal came: save, then KeyboardInterrupt."""
         if stop.requested:
+            self.saved_as = self.save()
             raise KeyboardInterrupt
-        return any(ended)
+
+    @property
+    def enough(self) -> bool:
+        """As many steps are done as the user wants for now."""
+        until = self.keeper.wishes.until if self.keeper else None
+        return until is not None and len(self.history.losses) >= until
+
+    @property
+    def batches_in_epoch(self) -> int:
+        whole, rest = divmod(len(self.data), self.algorithm.batch.size)
+        return whole + (rest > 0 and not self.algorithm.drop_last)
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now, copied."""
+        self.saved = len(self.history.losses), replace(self.at)
+        return take(
+            self.algorithm,
+            self.values,
+            self.seed,
+            self.at,
+            self.history,
+            self.settings,
+            self.versions,
+            self.callbacks,
+        )
+
+    def save(self) -> Path | None:
+        """A snapshot of now, on the disk: where it is; None if there is none."""
+        if self.keeper is None or not self.history.losses:
+            return None
+        if self.saved == (len(self.history.losses), self.at):
+            return self.keeper.last()
+        return self.keeper.save(len(self.history.losses), self.snapshot)
+
+    def check_result(self) -> None:
+        """NotFiniteError if the last update made a parameter that is not finite."""
+        if self.before_chunk and spoiled(self.before_chunk.values, self.values):
+            self.replay(self.at.epoch, None)
+        if self.before and spoiled(self.before.values, self.values):
+            self.values = self.before.values
+            refuse_result(self.algorithm, self.before)
 
     def chunks(self, epoch: int) -> Iterator[list[Array]]:
         """The minibatches of an epoch, as many together as one call of the program shall do."""
         chunk: list[Array] = []
+        room = self.room
         for rows in self.batches(epoch):
-            if chunk and (len(chunk) >= self.together or len(rows) != len(chunk[0])):
+            if chunk and (len(chunk) >= room or len(rows) != len(chunk[0])):
                 yield chunk
-                chunk = []
+                chunk, room = [], self.room
             chunk.append(rows)
         if chunk:
             yield chunk
 
+    @property
+    def room(self) -> int:
+        """How many steps the next call shall do: it ends where a snapshot is due."""
+        room = self.keeper.room(len(self.history.losses)) if self.keeper else FAR
+        return min(self.together, room)
+
     def batches(self, epoch: int) -> Iterator[Array]:
         """The rows of each minibatch of an epoch."""
         whole = Order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
-        return minibatches(whole, self.algorithm.batch.size, self.algorithm.drop_last)
+        size, drop_last = self.algorithm.batch.size, self.algorithm.drop_last
+        return minibatches(whole, size, drop_last, self.at.batch)
 
     def run(self, epoch: int, chunk: list[Array]) -> list[float]:
         """The losses of the chunk's steps: in one call where the backend compiles loops."""
@@ -194,16 +315,18 @@ class Run:
             )
         except IndexRangeError:
             return self.replay(epoch, here)
+        if self.skips and (not np.isfinite(losses).all() or spoiled(here.values, values)):
+            return [self.step(epoch, rows) for rows in chunk]
         if not np.isfinite(losses).all():
             return self.replay(epoch, here)
         self.before_chunk, self.values = here, values
         self.history.losses.extend(float(loss) for loss in losses)
         seconds = (time.perf_counter() - began) / len(chunk)
-        if len(chunk) == self.together or self.together == 1:
+        if len(chunk) >= self.together or len(chunk) == 1:
             self.together = max(1, min(int(CALL / max(seconds, 1e-9)), 2 * self.together))
         return [float(loss) for loss in losses]
 
-    def replay(self, epoch: int, chunk: "Chunk") -> list[float]:
+    def replay(self, epoch: int, chunk: "Chunk | None") -> list[float]:
         """The chunk, and the one before, again step by step: something goes wrong in it."""
         losses: list[float] = []
         for part in (self.before_chunk, chunk):
@@ -214,14 +337,33 @@ class Run:
             losses = [self.step(epoch, rows) for rows in part.rows]
         return losses
 
+    def one(self, now: Moment) -> tuple[float, Values]:
+        """One step: where the backend does many in a call, by that program, for the same bits."""
+        if not (self.loops and self.skips):
+            return self.algorithm.run(now.values, now.columns, now.seed, now.number)
+        columns, rows = self.data.columns, now.rows[None]
+        losses, values = self.algorithm.steps(now.values, columns, rows, now.seed, now.number)
+        return float(losses[0]), values
+
     def step(self, epoch: int, rows: Array) -> float:
         """One step; its loss."""
         number = len(self.history.losses)
         now = Moment(self.values, self.data.batch(rows), rows, self.seed, number)
-        loss, values = self.algorithm.run(now.values, now.columns, now.seed, now.number)
+        loss, values = self.one(now)
+        if self.skips and not (np.isfinite(loss) and not spoiled(now.values, values)):
+            return self.skip(epoch, loss, now)
         if not np.isfinite(loss):
             refuse_not_finite(self.algorithm, loss, epoch, self.before, now)
         self.before, self.values = now, values
+        self.history.losses.append(loss)
+        return loss
+
+    def skip(self, epoch: int, loss: float, now: Moment) -> float:
+        """Leave out a step; NotFiniteError if very many were left out one after the other."""
+        skipped = self.history.skipped
+        if skipped[-MOST_SKIPPED:] == list(range(now.number - MOST_SKIPPED, now.number)):
+            refuse_not_finite(self.algorithm, loss, epoch, None, now)
+        skipped.append(now.number)
         self.history.losses.append(loss)
         return loss
 

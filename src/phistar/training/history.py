@@ -31,10 +31,14 @@ class Epoch:
 
 @dataclass
 class History:
-    """A record of training: `losses` of the steps, `epochs`; prints as a table."""
+    """A record of training: `losses` of the steps, `epochs`; prints as a table.
+
+    skipped: the steps, from 0 on, whose update was left out since it was not finite.
+    """
 
     losses: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:

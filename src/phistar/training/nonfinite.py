@@ -20,6 +20,8 @@ from phistar.training.algorithm import Algorithm, Values, inputs_of
 
 Array = np.ndarray[Any, Any]
 
+MOST_SKIPPED = 100  # steps one after the other: nothing is learned any more
+
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -42,6 +44,22 @@ def refuse_not_finite(
         reason = bad_statement(algorithm, before)
         what += f"; the update of step {now.number} was not finite"
     raise NotFiniteError(f"{what}\n{reason or '  a parameter was not finite at the start'}")
+
+
+def refuse_result(algorithm: Algorithm, last: Moment) -> NoReturn:
+    """Raises NotFiniteError: the last update of a training was not finite."""
+    what = f"the update of step {last.number + 1}, the last, was not finite"
+    raise NotFiniteError(f"{what}\n{bad_statement(algorithm, last) or ''}".rstrip())
+
+
+def spoiled(before: Values, after: Values) -> bool:
+    """Whether numbers that were finite are so no more."""
+    return any(
+        array is not before.get(tensor)
+        and not np.isfinite(array).all()
+        and (tensor not in before or bool(np.isfinite(before[tensor]).all()))
+        for tensor, array in after.items()
+    )
 
 
 def bad_column(algorithm: Algorithm, now: Moment) -> str | None:
