@@ -44,8 +44,7 @@ class Tokenizer:
         self, sentences: str | Sequence[str], pairs: Sequence[str] | None = None
     ) -> dict[str, Array]:
         """The pieces of each sentence, or of each pair of sentences."""
-        one = isinstance(sentences, str)
-        given = [sentences] if one else list(sentences)
+        given = [sentences] if isinstance(sentences, str) else list(sentences or ())
         if not given or not all(isinstance(s, str) for s in [*given, *(pairs or ())]):
             raise UsageError("a tokenizer wants a sentence, or a list of sentences")
         if pairs is not None and len(pairs) != len(given):
