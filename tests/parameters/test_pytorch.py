@@ -279,6 +279,7 @@ DAMAGED = {
     "outside the zip":    (tensor(of=storage(key=b"../../x")),    "x is missing"),
     "longer storage":     (tensor(of=storage(2**40)),             "member a/data/0 is too short"),
     "two lengths":        (b"(" + tensor() + tensor(of=storage(3)) + b"t", "two types or lengths"),
+    "abstract dict":      (b"}]a",                                "appends to what is no list"),
     "no id":              (b"NQ",                                 "refers to what is no storage"),
     "short id":           (b"(" + word(b"storage") + b"tQ",       "refers to what is no storage"),
     "id of no type":      (b"(" + word(b"storage") + b"NNNNtQ",   "refers to what is no storage"),
@@ -360,6 +361,47 @@ def test_damage_in_rows(tmp_path: Path, name: str) -> None:
     path = row_of(tmp_path / "w.pth", pickled, keys, storages)
     with pytest.raises(WeightsError, match=f"is not a file of PyTorch, or damaged: .*{reason}"):
         read(path)
+
+
+ORDERED = b"ccollections\nOrderedDict\n"
+# fmt: off
+OTHERS = {
+    "frozen set": b"(K\x01K\x02\x91",        "set":       b"\x8f(K\x01\x90",
+    "object":     b"(" + ORDERED + b"o",      "instance":  b"(i" + ORDERED[1:],
+    "new":        ORDERED + b")\x81",         "pairs":     ORDERED + b"]K\x01K\x02\x86a\x85R",
+    "doubled":    b"N20",                     "dropped":   b"N(K\x011",
+    "mark":       b"N(0",                     "list":      b"(K\x01K\x02l",
+    "dict":       b"(K\x01K\x02d",            "a state":   ORDERED + b")R}b",
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_array_is_left_out(tmp_path: Path, name: str) -> None:
+    """Also by instructions that PyTorch does not write."""
+    pickled = b"\x80\x04}" + word(b"v") + OTHERS[name] + b"s" + word(b"W") + tensor() + b"s."
+    path = zip_of(tmp_path / "w.pth", pickled, **{"0": np.arange(4, dtype="<f4").tobytes()})
+    loaded = read(path)
+    assert list(loaded) == ["W"]
+    assert_array_equal(loaded["W"], [[0, 1], [2, 3]])
+
+
+def test_numpys_own_pickles_of_protocol_5(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3), order="F"), "c": np.ones(0)}
+    loaded = read(zip_of(tmp_path / "w.pth", pickle.dumps(arrays, 5)))
+    for name, array in arrays.items():
+        assert_array_equal(loaded[name], array)
+
+
+def test_tensors_of_a_subclass(tmp_path: Path) -> None:
+    plain = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage() + number(0) + sizes(2) + sizes(2)
+    parts = plain.replace(REBUILD + b"(", REBUILD + b"ctorch\nTensor\n(", 1) + b"\x89Nt}t"
+    path = zip_of(
+        tmp_path / "w.pth",
+        named(b"ctorch._tensor\n_rebuild_from_type_v2\n(" + parts + b"R"),
+        **{"0": np.arange(4, dtype="<f4").tobytes()},
+    )
+    assert_array_equal(read(path)["W"], [0, 2])
 
 
 def test_a_storage_where_there_is_none(tmp_path: Path) -> None:

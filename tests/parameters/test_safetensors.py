@@ -220,6 +220,32 @@ def test_a_file_that_becomes_shorter(tmp_path: Path) -> None:
         entries["W"].read()
 
 
+def test_words_beside_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "w", {"W": np.zeros(2)}, metadata={"format": "pt"})
+    assert metadata_of(tmp_path / "w") == {"format": "pt"}
+    (tmp_path / "v").write_bytes(b"\xff" * 20)
+    with pytest.raises(WeightsError, match="v is not a safetensors file, or damaged: its header"):
+        metadata_of(tmp_path / "v")
+    monkeypatch.setattr("phistar.parameters.safetensors.LONGEST_HEADER", 10)
+    with pytest.raises(WeightsError, match="its header is longer than any is"):
+        read(tmp_path / "w")
+
+
+def test_a_file_larger_than_allowed_leaves_the_old_one(tmp_path: Path) -> None:
+    """The system itself stops the writing in the middle."""
+    resource = pytest.importorskip("resource")
+    write(tmp_path / "w", {"W": np.zeros(2)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(WeightsError, match="cannot be written: File too large"):
+            write(tmp_path / "w", {"W": np.ones(1_000_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_array_equal(read(tmp_path / "w")["W"], np.zeros(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["w"]
+
+
 def test_types_that_phistar_does_not_have(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(made({"W": entry("F8_E4M3", [8])}))
     with pytest.raises(WeightsError, match=r"W in .* holds F8_E4M3, a type that phistar does not"):

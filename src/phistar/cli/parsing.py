@@ -200,7 +200,9 @@ def info(under: Any) -> Parser:
 
 def add_trained(parser: Parser) -> None:
     parser.add_argument("what", metavar="RUN", help="folder of a run, or the name of a recipe")
-    parser.add_argument("--weights", type=Path, help="a safetensors file to use")
+    parser.add_argument(
+        "--weights", type=Path, help="a file or folder of weights: safetensors, .pth, .npz, .h5"
+    )
     parser.add_argument("--batch-size", type=whole(1), default=1000, help="examples at a time")
     add_backend(parser)
 

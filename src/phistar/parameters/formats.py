@@ -23,11 +23,17 @@ Reader = Callable[[Path], dict[str, Stored]]
 def read(path: PathLike) -> dict[str, Array]:
     """All arrays of a file (safetensors, .pth, .h5, .keras, .npz, .npy), an index or a folder.
 
-    Names inside one another are joined by dots. Raises WeightsError if the file is missing, damaged
-    or of another kind, or holds anything that is not an array.
+    Names inside one another are joined by dots; what is no array (the number of an epoch, a word)
+    is left out. An array may be one that cannot be written to. Raises WeightsError if the file is
+    missing, damaged or of another kind, or asks for something to be run.
     """
+    return {name: values(path, entry) for name, entry in stored(path).items()}
+
+
+def values(path: PathLike, entry: Stored) -> Array:
+    """The values of an array in a file; WeightsError if they are damaged."""
     try:
-        return {name: entry.read() for name, entry in stored(path).items()}
+        return entry.read()
     except Damaged as error:
         raise unreadable(path, "a file of weights", error) from None
     except OSError as error:

@@ -8,6 +8,7 @@ https://github.com/python/cpython/blob/main/Lib/pickletools.py: the instructions
 """
 
 import pickletools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -28,11 +29,11 @@ MARK = Opaque()
 Known = Mapping[tuple[str, str], Any]
 
 
-class Buildable:
+class Buildable(ABC):
     """What an instruction BUILD may give a state to."""
 
-    def build(self, state: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def build(self, state: Any) -> None: ...
 
 
 class Ordered(dict[Any, Any], Buildable):
@@ -65,14 +66,13 @@ class Machine:
                 self.steps += 1
                 if self.steps > MOST_STEPS:
                     raise Damaged("its pickle is longer than that of any weights")
-                if code.name == "STOP":
-                    return self.pop()
-                self.step(code.name, argument)
+                if code.name != "STOP":  # after which there is no other
+                    self.step(code.name, argument)
+            return self.pop()
         except (Damaged, WeightsError):
             raise
         except Exception as error:  # a damaged pickle may do anything to the stack
             raise Damaged(f"its pickle cannot be read ({error})") from None
-        raise Damaged("its pickle does not end")
 
     def step(self, name: str, argument: Any) -> None:
         """One instruction."""
@@ -254,10 +254,6 @@ def reduce(machine: Machine, _: Any) -> None:
     machine.call(function, arguments)
 
 
-def new_object(machine: Machine, _: Any) -> None:
-    reduce(machine, _)
-
-
 def old_object(machine: Machine, _: Any) -> None:
     items = machine.pop_marked()
     if not items:
@@ -306,7 +302,7 @@ STEPS: dict[str, Callable[[Machine, Any], None]] = {
     "APPEND": append,          "APPENDS": appends,
     "SETITEM": set_item,       "SETITEMS": set_marked,
     "GLOBAL": global_name,     "STACK_GLOBAL": stack_global,
-    "REDUCE": reduce,          "NEWOBJ": new_object,      "OBJ":      old_object,
+    "REDUCE": reduce,          "NEWOBJ": reduce,          "OBJ":      old_object,
     "INST":   instance,        "BUILD":  build,
     "PERSID": persistent,      "BINPERSID": persistent,
 }

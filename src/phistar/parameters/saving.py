@@ -15,10 +15,10 @@ from phistar.ir.dtypes import as_dtype
 from phistar.language.models import Model, aliases, check_model
 from phistar.language.tensors import Parameter
 from phistar.parameters.folders import FILE, PathLike, target, write
-from phistar.parameters.formats import stored
+from phistar.parameters.formats import stored, values
 from phistar.parameters.matching import Report, Wanted, match
 from phistar.parameters.names import Axes, Names, Transpose, renamed, selected, transposition
-from phistar.parameters.stored import Array, Contents, Damaged, Stored, unreadable
+from phistar.parameters.stored import Array, Contents, Stored
 
 
 def save(
@@ -87,9 +87,9 @@ def load(
     name that is not there.
     """
     check_model(model)
-    report, values = fitted(model, stored(path), os.fspath(path), strict, names, transpose, partial)
+    report, new = fitted(model, stored(path), os.fspath(path), strict, names, transpose, partial)
     tensors = model.named_tensors()
-    for name, array in values.items():
+    for name, array in new.items():
         tensors[name].value = array
     return report
 
@@ -122,11 +122,10 @@ def fitted(
     if not report.matched or (strict and not report.complete):
         what = "nothing in" if not report.matched else "not everything in"
         raise WeightsError(f"{what} {path} fits {type(model).__name__}: {report}")
-    values = {
+    return report, {
         name: fitting(name, tensors[name], read(path, asked[name], axes.get(name)))
         for name in report.matched
     }
-    return report, values
 
 
 def unshared(model: Model, found: dict[str, Stored]) -> tuple[dict[str, Stored], dict[str, str]]:
@@ -158,12 +157,7 @@ def transposed_shape(shape: tuple[int, ...], axes: Axes | None) -> tuple[int, ..
 
 def read(path: str, entry: Stored, axes: Axes | None) -> Array:
     """The values of an array in a file, its axes in the model's order."""
-    try:
-        array = entry.read()
-    except Damaged as error:
-        raise unreadable(path, "a file of weights", error) from None
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+    array = values(path, entry)
     return array if axes is None else np.transpose(array, axes)
 
 
