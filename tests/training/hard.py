@@ -54,7 +54,7 @@ def train(snapshots: Any = None, **options: Any) -> tuple[Hard, ph.History]:
     model = options.pop("model", None) or Hard()
     settings: dict[str, Any] = {
         "optimizer": optimizer(), "epochs": 4, "batch_size": 16, "seed": 5, "progress": False,
-        "snapshots": snapshots,
+        "snapshots": snapshots, "backend": "numpy",
     }  # fmt: skip
     history = ph.fit(model, loss, options.pop("data", None) or data(), **{**settings, **options})
     return model, history
