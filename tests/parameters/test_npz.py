@@ -79,7 +79,8 @@ DAMAGED = {
     "many axes":    (npy_of(described("(" + "1," * 65 + ")")),    "of an array is not one"),
     "code":         (npy_of("__import__('os').getcwd()"),         "."),
     "deep":         (npy_of("(" * 5000),                          "."),
-    "long header":  (npy_of(" " * 11_000 + described()),          "."),
+    "long header":  (npy_of(" " * 11_000 + described()),          "longer than any is"),
+    "huge header":  (b"\x93NUMPY\x02\0\xff\xff\xff\x7f",          "longer than any is"),
     "version":      (npy_of(described(), b"\0" * 8, b"\x07\0"),   "."),
     "version 3":    (npy_of(described(), b"\0" * 8, b"\x03\0"),   "its version is not known"),
     "half a header": (npy_of(described())[:20],                   "."),
@@ -155,6 +156,16 @@ def test_damaged_zips(tmp_path: Path, name: str) -> None:
     (tmp_path / "w.npz").write_bytes(content())
     with pytest.raises(WeightsError, match=f"damaged: .*{reason}"):
         read(tmp_path / "w.npz")
+
+
+def test_long_reasons_are_cut(tmp_path: Path) -> None:
+    """The library quotes what it finds in place of a name."""
+    content = bytearray(zipped())
+    content[26:28] = (5000).to_bytes(2, "little")
+    (tmp_path / "w.npz").write_bytes(bytes(content))
+    with pytest.raises(WeightsError, match=r"damaged: File name in directory .*\.\.\.$") as caught:
+        read(tmp_path / "w.npz")
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_bomb(tmp_path: Path) -> None:

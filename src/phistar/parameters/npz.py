@@ -3,6 +3,7 @@
 magic, version, length of the header, {'descr': '<f4', 'fortran_order': False, 'shape': (2,)}
 """
 
+import io
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -24,6 +25,7 @@ from phistar.parameters.zips import Zip, damage_named
 SUFFIX = ".npy"
 LONGEST_HEADER = 10_000
 READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+WIDTHS = {(1, 0): 2, (2, 0): 4}  # of the length of the header, in bytes
 
 
 def read_npy(path: Path) -> dict[str, Stored]:
@@ -69,7 +71,11 @@ def header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype[Any], 
         version = npy.read_magic(file)
         if version not in READERS:
             raise Damaged("its version is not known")
-        shape, fortran, dtype = READERS[version](file, max_header_size=LONGEST_HEADER)
+        length = read_exactly(file, WIDTHS[version])
+        if (count := int.from_bytes(length, "little")) > LONGEST_HEADER:
+            raise Damaged(f"its header is longer than any is ({count:,} bytes)")
+        text = io.BytesIO(length + read_exactly(file, count))
+        shape, fortran, dtype = READERS[version](text, max_header_size=LONGEST_HEADER)
     if dtype.hasobject or dtype.names or dtype.subdtype or dtype.kind not in "biufc":
         raise Damaged(f"it holds {dtype}, not numbers")
     shape = checked_shape(shape, "an array")

@@ -18,6 +18,7 @@ Shape = tuple[int, ...]
 
 AXES = 64  # as many as NumPy has
 BITS_OF_AN_ADDRESS = 63
+LONGEST_REASON = 300
 DEFLATED = 1032  # deflate makes nothing smaller than this part of it
 
 
@@ -88,5 +89,7 @@ def read_exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def unreadable(path: object, kind: str, reason: object) -> WeightsError:
-    """The error for a damaged file."""
-    return WeightsError(f"{path} is not {kind}, or damaged: {reason}")
+    """The error for a damaged file. A library's reason may hold half of the file."""
+    said = str(reason)
+    said = said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]}..."
+    return WeightsError(f"{path} is not {kind}, or damaged: {said}")
