@@ -1,0 +1,1 @@
+"""What models reach on real data, beside the same models in PyTorch."""
