@@ -18,6 +18,7 @@ from phistar.backends.c.names import Names, comment, identifier
 from phistar.backends.c.nests import Local, Localising, fuse, nest
 from phistar.backends.c.prepare import prepare
 from phistar.backends.c.products import product_nest
+from phistar.backends.c.repeated import Body, Nest, functions
 from phistar.backends.c.sharing import Sharing, chunk_size, work
 from phistar.backends.c.spelling import C_TYPES
 from phistar.backends.c.tree import (
@@ -71,8 +72,7 @@ class Generation:
     program: Program
     timed: bool = False
     nests: list[tuple[Assign, ...]] = field(default_factory=list)
-    functions: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
+    bodies: list[Body] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
     number: int = 0
     part: int = 0
@@ -175,28 +175,32 @@ class Generation:
         if group is not None:
             assert group.var is not None
             f.shared, f.chunk, f.chunk_size = group.var, group.chunk, chunk_size(group.var.size)
-        for node in nodes:
-            for leaf in leaves([node]):
-                f.add(comment(print_assign(leaf.assign)))
-            if self.timed:
-                f.add(f"double begin_{len(self.nests)} = seconds();")
-            f.nodes([node])
-            if self.timed:
-                number = len(self.nests)
-                f.add(f"run->times[{number}] += seconds() - begin_{number};")
-                self.nests.append(tuple(leaf.assign for leaf in leaves([node])))
+        nests = [self.nest(node, f) for node in nodes]
         self.used |= f.used
         long_scans = "".join(f", long {scan}" for scan in scans.values())
         head = f"static void {name}(const struct run *run, long lo, long hi{long_scans}) {{"
-        pointers = [self.pointer(t) for t in f.used]
-        self.functions.append("\n".join([head, *pointers, *f.tables, *f.lines, "}"]))
+        pointers = {self.names(t, t.name): self.pointer(t) for t in f.used}
+        self.bodies.append(Body(head, pointers, tuple(scans.values()), nests))
         return name
+
+    def nest(self, node: Node, f: Function) -> Nest:
+        """The text of one loop nest."""
+        f.lines, f.tables = [], []
+        f.nodes([node])
+        indent, before, after = "    ", list[str](), list[str]()
+        comments = [indent + comment(print_assign(leaf.assign)) for leaf in leaves([node])]
+        if self.timed:
+            number = len(self.nests)
+            before.append(f"{indent}double begin_{number} = seconds();")
+            after.append(f"{indent}run->times[{number}] += seconds() - begin_{number};")
+            self.nests.append(tuple(leaf.assign for leaf in leaves([node])))
+        return Nest(comments, f.tables, f.lines, before, after)
 
     def pointer(self, t: Tensor) -> str:
         """The tensor by its name; restrict, if no other has the same place in this part."""
         alone = self.part not in self.plan.together.get(t, ())
         name = self.names(t, t.name)
-        return f"    {C_TYPES[t.dtype]} *{'restrict ' if alone else ''}{name} = run->{name};"
+        return f"{C_TYPES[t.dtype]} *{'restrict ' if alone else ''}{name}"
 
     def ahead(self, parts: list[Part]) -> Iterator[str]:
         """Which rows this thread gathers in the next step."""
@@ -241,7 +245,7 @@ class Generation:
                 *fields,
                 "};",
                 "",
-                "\n\n".join(self.functions),
+                "\n\n".join(functions(self.bodies, self.names.taken)),
                 "",
                 "static void work(void *given, int thread, int threads) {",
                 "    const struct call *call = given;",
