@@ -84,6 +84,21 @@ def keras_sample(folder: Path) -> bytes:
     return zipped({"config.json": b"{}", "model.weights.h5": h5_sample(folder)})
 
 
+def index_sample(folder: Path) -> bytes:
+    write(folder / "sample", arrays())
+    places = dict.fromkeys(arrays(), "sample")
+    return json.dumps({"metadata": {"total_size": 99}, "weight_map": places}).encode()
+
+
+def rewritten(data: bytes, rng: random.Random) -> bytes:
+    """A JSON file with another number, word or entry."""
+    names = ["../sample", "/etc/passwd", "..", "", "sample/../../x", "C:\\x", "a\0b", "other"]
+    text = data.decode()
+    if rng.random() < 0.5:
+        return text.replace("sample", rng.choice(names), rng.randint(1, 5)).encode()
+    return rng.choice([renumbered, restructured])(text, rng).encode()
+
+
 def zipped(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -228,6 +243,7 @@ KINDS: dict[str, tuple[Sample, list[Damage]]] = {
     "safetensors": (safetensors_sample,                              [*ANY, reheaded, reheaded]),
     "pth":         (lambda folder: pth_sample(folder, True),        [*ANY, inside, inside, inside]),
     "pth-legacy":  (lambda folder: pth_sample(folder, False),       [*ANY, instructed, instructed]),
+    "index.json":  (index_sample,                                    [*ANY, rewritten, rewritten]),
     "npz":         (lambda folder: npz_sample(folder, np.savez),     [*ANY, inside, inside]),
     "npz-packed":  (lambda folder: npz_sample(folder, np.savez_compressed), [*ANY, inside]),
     "npy":         (npy_sample,                                      ANY),

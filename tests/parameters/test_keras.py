@@ -127,6 +127,11 @@ def cycle(file: Any) -> None:
     group["W"] = KERNEL
 
 
+def two_names(file: Any) -> None:
+    file["a"] = KERNEL
+    file["b"] = file["a"]
+
+
 def unwritten(file: Any) -> None:
     file.create_dataset("W", (2**40,), "f4")
 
@@ -154,7 +159,8 @@ REFUSED = {
     "alias":     (alias,            "W is a link to somewhere else"),
     "external":  (external,         "W is kept in another file"),
     "virtual":   (virtual,          "W is kept in another file"),
-    "cycle":     (cycle,            "a group is inside itself"),
+    "cycle":     (cycle,            "a/b has another name too"),
+    "two names": (two_names,        "b has another name too"),
     "unwritten": (unwritten,        "W says that it is larger than it can be"),
     "mostly":    (mostly_unwritten, "W says that it is larger than it can be"),
     "scaled":    (scaled,           "W is packed in a way that is not read"),
@@ -170,6 +176,28 @@ def test_what_is_refused(tmp_path: Path, name: str) -> None:
     path = file_of(tmp_path / "w.h5", fill)
     with pytest.raises(WeightsError, match=f"is not a file of HDF5, or damaged: {reason}"):
         read(path)
+
+
+def test_data_sets_in_one_place(tmp_path: Path) -> None:
+    """What is written once cannot be read as often as one likes."""
+
+    def fill(file: Any) -> None:
+        for n in range(9):
+            file.create_dataset(f"W{n}", data=np.full(2000, n, "f4"))
+
+    content = bytearray(file_of(tmp_path / "w.h5", fill).read_bytes())
+    with h5py.File(tmp_path / "w.h5") as file:
+        places = [file[f"W{n}"].id.get_offset() for n in range(9)]
+    for place in places[1:]:
+        at = content.index(place.to_bytes(8, "little"))
+        content[at : at + 8] = places[0].to_bytes(8, "little")
+    (tmp_path / "w.h5").write_bytes(bytes(content))
+    assert_array_equal(read(tmp_path / "w.h5")["W8"], np.zeros(2000))
+    del content[places[-1] :]  # what nobody points to any more
+    content[40:48] = len(content).to_bytes(8, "little")
+    (tmp_path / "w.h5").write_bytes(bytes(content))
+    with pytest.raises(WeightsError, match="damaged: its data sets overlap"):
+        read(tmp_path / "w.h5")
 
 
 def test_damage(tmp_path: Path) -> None:

@@ -386,6 +386,17 @@ def test_what_is_no_array_is_left_out(tmp_path: Path, name: str) -> None:
     assert_array_equal(loaded["W"], [[0, 1], [2, 3]])
 
 
+def test_a_storage_of_truths_is_not_copied_without_end(tmp_path: Path) -> None:
+    """Truths and, without their package, brain floats are made anew in memory."""
+    torch = pytest.importorskip("torch")
+    base = torch.zeros(100_000, dtype=torch.bool)
+    torch.save({f"p{n}": base for n in range(5)}, tmp_path / "w.pth")
+    assert len(read(tmp_path / "w.pth")) == 5
+    torch.save({f"p{n}": base for n in range(50)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="its tensors repeat what it holds too often"):
+        read(tmp_path / "w.pth")
+
+
 def test_numpys_own_pickles_of_protocol_5(tmp_path: Path) -> None:
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3), order="F"), "c": np.ones(0)}
     loaded = read(zip_of(tmp_path / "w.pth", pickle.dumps(arrays, 5)))

@@ -53,8 +53,12 @@ def entries(path: Path, opener: Opener, size: int) -> dict[str, Stored]:
     try:
         with opened(path, opener) as file:
             found: dict[str, Stored] = {}
+            room = size
             for name, item in datasets(file):
-                if (entry := stored(path, opener, name, item, size)) is not None:
+                room -= item.id.get_storage_size()
+                if room < 0:
+                    raise Damaged("its data sets overlap")
+                if (entry := stored(path, opener, name, item)) is not None:
                     put(found, plain(name), entry)
             return found
     except Damaged as error:
@@ -80,7 +84,7 @@ def opened(path: Path, opener: Opener) -> Iterator[Any]:
 
 
 def datasets(file: Any) -> Iterator[tuple[str, Any]]:
-    """Every data set of a file with its path; Damaged if a link leads out, or back."""
+    """Every data set of a file with its path; Damaged if a link leads out, or to what was seen."""
     import h5py
 
     stack: list[tuple[str, Any]] = [("", file)]
@@ -89,13 +93,13 @@ def datasets(file: Any) -> Iterator[tuple[str, Any]]:
         path, item = stack.pop()
         if len(seen) > MOST_OBJECTS or len(path) > LONGEST_NAME:
             raise Damaged("it holds more than any weights")
+        place = h5py.h5o.get_info(item.id).addr
+        if place in seen:
+            raise Damaged(f"{path.removeprefix('/')[:80]} has another name too")
+        seen.add(place)
         if isinstance(item, h5py.Dataset):
             yield path.removeprefix("/"), item
         elif isinstance(item, h5py.Group):
-            place = h5py.h5o.get_info(item.id).addr
-            if place in seen:
-                raise Damaged("a group is inside itself")
-            seen.add(place)
             stack += [(f"{path}/{name}", linked(item, name)) for name in reversed(list(item))]
 
 
@@ -119,13 +123,13 @@ def put(found: dict[str, Stored], name: str, entry: Stored) -> None:
     found[name] = entry
 
 
-def stored(path: Path, opener: Opener, name: str, item: Any, size: int) -> Stored | None:
+def stored(path: Path, opener: Opener, name: str, item: Any) -> Stored | None:
     """A data set of numbers, to be read when it is asked for; None for words and the like."""
     if item.shape is None or (kind := type_of(item)) is None:
         return None
     file, memory = kind
     shape = checked_shape(item.shape, name)
-    check_size(name, item, prod(shape) * file.itemsize, size)
+    check_size(name, item, prod(shape) * file.itemsize)
 
     def read() -> Array:
         try:
@@ -151,13 +155,11 @@ def type_of(item: Any) -> tuple[np.dtype[Any], np.dtype[Any]] | None:
     return None
 
 
-def check_size(name: str, item: Any, needed: int, size: int) -> None:
+def check_size(name: str, item: Any, needed: int) -> None:
     """Damaged if a data set is in other files, or cannot have room for what it says in this one."""
     if item.external or item.is_virtual:
         raise Damaged(f"{name} is kept in another file")
     room = item.id.get_storage_size()
-    if room > size:
-        raise Damaged(f"{name} says that it is larger than the file")
     if item.chunks is None:
         if needed > room:
             raise Damaged(f"{name} says that it is larger than it can be")

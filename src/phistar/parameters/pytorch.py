@@ -36,7 +36,8 @@ from phistar.parameters.zips import Zip
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
-LONGEST_PICKLE = 1 << 30
+LONGEST_PICKLE = 1 << 28
+MOST_COPIES = 8  # of the file, for types that are other ones in memory
 MOST_REPEATS = 64  # of an element, where a stride is 0
 
 # fmt: off
@@ -95,6 +96,11 @@ class View:
     ) -> None:
         self.storage, self.kind, self.start = storage, kind, start
         self.shape, self.strides = shape, strides
+
+    def copied(self) -> int:
+        """How many bytes it takes, if it is not a view of the storage in memory too."""
+        own = self.kind.file != self.kind.memory
+        return prod(self.shape) * self.kind.memory.itemsize if own else 0
 
     def read(self) -> Array:
         """Its elements, out of its storage's: each is inside, as `tensor` has seen to."""
@@ -349,10 +355,14 @@ def from_file(
 def named(path: Path, found: Any, most: int) -> dict[str, Stored]:
     """The tensors and arrays of an object by name; one alone is called as the file."""
     made: dict[str, Stored] = {}
+    room = MOST_COPIES * path.stat().st_size
     for name, leaf in leaves(found, (View, PickledArray), most):
         name = name or path.stem
         if name in made:
             raise Damaged(f"it holds {name} twice")
+        room -= leaf.copied() if isinstance(leaf, View) else 0
+        if room < 0:
+            raise Damaged("its tensors repeat what it holds too often")
         made[name] = (
             Stored(leaf.shape, leaf.kind.memory, leaf.read)
             if isinstance(leaf, View)

@@ -166,4 +166,4 @@ def fitting(name: str, tensor: Parameter, array: Array) -> Array:
     wanted, found = tensor.dtype, as_dtype(array.dtype)
     if wanted is not found and not (wanted.is_float and found.is_float):
         raise DTypeError(f"{name} is {wanted.value}, but the file holds {found.value}")
-    return array.astype(wanted.numpy)
+    return array.astype(wanted.numpy, copy=False)
