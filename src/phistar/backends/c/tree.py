@@ -39,6 +39,7 @@ class Leaf:
     define: bool = False
     scans: frozenset[Index] = frozenset()  # the indices of the scans around it
     chunk: Index | None = None  # on its left: the chunk of the shared variable, for a partial sum
+    found: tuple[object, tuple[Access, ...]] = field(default=(None, ()), init=False, repr=False)
 
     @property
     def indices(self) -> tuple[Index, ...]:
@@ -175,13 +176,18 @@ def every_leaf(parts: Iterable[Part]) -> Iterator[Leaf]:
             yield from leaves(part.solo)
 
 
-def accesses(leaf: Leaf) -> list[Access]:
-    """Every access of a leaf, the write first."""
-    a = leaf.assign
-    found = [access(a.target, leaf, True)]
-    for e in read_expressions(a):
-        found += [access(n, leaf, False) for n in expressions_in(e) if isinstance(n, Load)]
+def accesses(leaf: Leaf) -> tuple[Access, ...]:
+    """Every access of a leaf, the write first; found again only when its variables are others."""
+    bind, found = leaf.found
+    if bind is not leaf.bind:
+        found = (access(leaf.assign.target, leaf, True), *reads(leaf))
+        leaf.found = leaf.bind, found
     return found
+
+
+def reads(leaf: Leaf) -> Iterator[Access]:
+    for e in read_expressions(leaf.assign):
+        yield from (access(n, leaf, False) for n in expressions_in(e) if isinstance(n, Load))
 
 
 def read_expressions(a: Assign) -> Iterator[Expr]:
