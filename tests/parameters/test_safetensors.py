@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
 from phistar.errors import WeightsError
@@ -256,3 +259,35 @@ def test_every_type_of_the_library_is_known() -> None:
     library: Callable[..., Any] = pytest.importorskip("safetensors.numpy")._getdtype
     for name in ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"):
         assert np.dtype(library(name)) == np.dtype(NUMPY[name])
+
+
+@st.composite
+def views(draw: st.DrawFn) -> Any:
+    """An array of any type and shape, seen in any order and with any steps."""
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
+    array = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    array = array.astype(draw(st.sampled_from([*TYPES, ">f4", ">i8"])))
+    array = array.transpose(draw(st.permutations(range(array.ndim))))
+    steps = st.sampled_from([slice(None), slice(None, None, 2), slice(None, None, -1), slice(1, 3)])
+    return array[tuple(draw(steps) for _ in range(array.ndim))]
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(arrays=st.dictionaries(st.text(min_size=1, max_size=8), views(), min_size=1, max_size=4))
+def test_any_arrays(arrays: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.safetensors"
+    assume(all(is_text(name) and name != "__metadata__" for name in arrays))
+    write(path, arrays)
+    loaded, alone = read(path), by_the_library(path)
+    assert set(loaded) == set(alone) == set(arrays)
+    for name, array in arrays.items():
+        assert_array_equal(loaded[name], array)
+        assert_array_equal(alone[name], array)
+        assert alone[name].shape == loaded[name].shape == array.shape
+
+
+def is_text(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
