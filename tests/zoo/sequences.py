@@ -13,6 +13,7 @@ from phistar import compiler
 from phistar.ir.dtypes import DType
 from phistar.ir.program import Kind
 from phistar.language.models import Model
+from phistar.transform.names import targets
 from phistar.transform.retype import retype
 
 Array = np.ndarray[Any, Any]
@@ -38,12 +39,17 @@ def assert_as_torch(
     peer: Callable[..., Any],
     batch: Mapping[str, Array],
     backend: str,
+    fields: tuple[str, ...] = (),
 ) -> None:
-    """peer(torch, p, **batch), with tensors p[name], has the same value and gradients."""
+    """peer(torch, p, **batch), with tensors p[name], has the same value and gradients.
+
+    fields: tensors of the model's own program that the peer gets too, among its p.
+    """
     torch = pytest.importorskip("torch", reason="PyTorch is the peer")
-    value, gradients = of_phistar(model, loss, batch, backend)
+    value, gradients, seen = of_phistar(model, loss, batch, backend, fields)
     p = {n: torch.tensor(t.data).requires_grad_() for n, t in model.parameters.items()}
-    theirs = peer(torch, p, **{name: torch.tensor(x) for name, x in batch.items()})
+    given = {name: torch.tensor(x) for name, x in seen.items()}
+    theirs = peer(torch, {**p, **given}, **{name: torch.tensor(x) for name, x in batch.items()})
     theirs.backward()
     assert_allclose(value, theirs.item(), rtol=1e-9)
     for name, tensor in p.items():
@@ -54,15 +60,22 @@ def assert_as_torch(
 
 
 def of_phistar(
-    model: Model, loss: Callable[..., Any], batch: Mapping[str, Array], backend: str
-) -> tuple[float, dict[str, Array]]:
-    """The loss's value and gradients: its program with every f32 made f64."""
+    model: Model,
+    loss: Callable[..., Any],
+    batch: Mapping[str, Array],
+    backend: str,
+    fields: tuple[str, ...],
+) -> tuple[float, dict[str, Array], dict[str, Array]]:
+    """The loss's value, gradients and fields: its program with every f32 made f64."""
     single = {n: x.astype(np.float32) if x.dtype.kind == "f" else x for n, x in batch.items()}
     source = retype(ph.trace(loss, model, **single).source, DType.F64)
     value = source.outputs[0]
     wrt = [t for t in source.inputs if t.kind is Kind.PARAMETER]
-    made = compiler.differentiate(source, value, wrt, outputs=(value,))
+    seen = [t for t in targets(source.statements) if t.name in fields]
+    assert {t.name for t in seen} == set(fields)
+    made = compiler.differentiate(source, value, wrt, outputs=(value, *seen))
     values = {**batch, **{name: t.data for name, t in model.named_tensors().items()}}
     inputs = {t.name: values[t.name] for t in made.program.inputs}
     results = compiler.compile(made.program, backend)(inputs, 0, 0)
-    return float(results[value.name]), {t.name: results[made.gradients[t].name] for t in wrt}
+    gradients = {t.name: results[made.gradients[t].name] for t in wrt}
+    return float(results[value.name]), gradients, {t.name: results[t.name] for t in seen}
