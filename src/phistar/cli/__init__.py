@@ -1,6 +1,7 @@
 """The command `phistar`: train, evaluate and look at models without writing Python.
 
-exit status: 0 done; 1 an error of phistar's; 2 a mistake in the command; 130 stopped by Ctrl-C
+exit status: 0 done; 1 an error of phistar's; 2 a mistake in the command; 130 stopped by Ctrl-C;
+143 and 138 stopped by SIGTERM and SIGUSR1
 """
 
 import os
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(sys.argv[1:] if argv is None else list(argv))
         args.run(args)
     except KeyboardInterrupt as stopped:
-        return failed(str(stopped) or "stopped by Ctrl-C", 130)
+        return failed(str(stopped) or "stopped by Ctrl-C", getattr(stopped, "status", 130))
     except BrokenPipeError:  # the reader of our output has gone, as in `phistar show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -25,9 +25,10 @@ TRAIN_EXAMPLES = """\
 examples:
   phistar train mnist-mlp
   phistar train mnist-mlp --epochs 3 --batch-size 64 --lr 0.05 --out runs/slow
+  phistar train mnist-mlp --resume          go on with the last run, stopped in whatever way
 
 The folder then holds model.safetensors, algorithm.txt (the whole algorithm as source), plot.png
-and run.json (the settings and the results).
+run.json (the settings and the results) and snapshots/ (docs/snapshots.md).
 """
 EVAL_EXAMPLES = """\
 examples:
@@ -45,6 +46,13 @@ examples:
   phistar check mnist-mlp --seed 1          at other values
 
 The model is a small one of the same equations. The exit status is 1 if a statement is wrong.
+"""
+RESUME_EXAMPLES = """\
+examples:
+  phistar verify-resume mnist-mlp           two trainings, one of them stopped, bit by bit
+  phistar verify-resume mnist-mlp --steps 2000 --stops 10 --kills 10
+
+Every part runs in a process of its own. Exit status 1 if one bit differs.
 """
 SHOW_EXAMPLES = """\
 examples:
@@ -111,6 +119,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         "predict": prediction(under),
         "show": show(under),
         "check": check(under),
+        "verify-resume": verifying(under),
         "time": timing(under),
         "info": info(under),
     }
@@ -143,12 +152,34 @@ def train(under: Any) -> Parser:
     made.add_argument("--epochs", type=whole(0), help="passes over the training set")
     made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
     made.add_argument("--lr", type=float, help="the rate of the optimizer")
-    made.add_argument(
-        "--seed", type=whole(0), default=0, help="parameters and order follow from it"
-    )
+    made.add_argument("--seed", type=whole(0), help="parameters and order follow from it")
     made.add_argument("--out", type=Path, help="folder of the run; default runs/RECIPE-TIME")
     add_backend(made)
+    add_snapshots(made)
     return made
+
+
+def add_snapshots(parser: Parser) -> None:
+    """What `phistar train` takes for trainings that survive anything."""
+    at = parser.add_argument_group("stopping and going on")
+    at.add_argument(
+        "--resume", action="store_true", help="go on with a run: --out, or the last of the recipe"
+    )
+    at.add_argument(
+        "--force", action="store_true", help="go on though settings or data have changed"
+    )
+    at.add_argument("--snapshot-every", type=whole(1), metavar="STEPS", help="take a snapshot so")
+    at.add_argument(
+        "--snapshot-minutes", type=positive, metavar="M", help="or so; 5 if nothing is said"
+    )
+    at.add_argument("--keep", type=whole(1), default=3, help="how many of the last stay; 3")
+    at.add_argument(
+        "--best", metavar="METRIC", help='the best by it stays too: "test accuracy", "test loss"'
+    )
+    at.add_argument("--until", type=whole(1), metavar="STEP", help="save and leave there")
+    at.add_argument(
+        "--nonfinite", choices=("stop", "skip"), default="stop", help="what a NaN does; stop"
+    )
 
 
 def evaluation(under: Any, name: str, summary: str, run: str) -> Parser:
@@ -182,6 +213,19 @@ def check(under: Any) -> Parser:
     made = command(under, "check", summary, CHECK_EXAMPLES, "checking:run")
     made.add_argument("recipe", metavar="RECIPE", help=recipes())
     made.add_argument("--seed", type=whole(0), default=0, help="values follow from it")
+    return made
+
+
+def verifying(under: Any) -> Parser:
+    summary = "prove that a recipe's training stops and goes on with the same bits"
+    made = command(under, "verify-resume", summary, RESUME_EXAMPLES, "verify_resume:run")
+    made.add_argument("recipe", metavar="RECIPE", help=recipes())
+    made.add_argument("--steps", type=whole(2), default=100, help="how many steps are compared")
+    made.add_argument("--stops", type=whole(1), default=3, help="how often one of them is stopped")
+    made.add_argument("--kills", type=whole(0), default=2, help="how often it is killed; 2")
+    made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
+    made.add_argument("--seed", type=whole(0), default=0, help="the training's, and of the stops")
+    add_backend(made)
     return made
 
 
@@ -222,6 +266,17 @@ def whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def positive(text: str) -> float:
+    """Reads a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"wants a number above 0, not {text}")
+    return number
 
 
 def backend(name: str) -> str:

@@ -1,18 +1,21 @@
 """Folders of runs: what `phistar train` leaves behind and `phistar eval` finds again.
 
-runs/mnist-mlp-20260101-120000/   model.safetensors  algorithm.txt  plot.png  run.json
+runs/mnist-mlp-20260101-120000/   model.safetensors  algorithm.txt  plot.png  run.json  snapshots/
 """
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from phistar.data.writing import write_atomically
 from phistar.errors import DataError, UsageError
 
 RUNS = Path("runs")
 MODEL, SOURCE, PLOT, RECORD = "model.safetensors", "algorithm.txt", "plot.png", "run.json"
-OWN = {MODEL, SOURCE, PLOT, RECORD}
+SNAPSHOTS = "snapshots"
+OWN = {MODEL, SOURCE, PLOT, RECORD, SNAPSHOTS}
 
 
 def new_folder(recipe: str, out: Path | None) -> Path:
@@ -27,7 +30,28 @@ def new_folder(recipe: str, out: Path | None) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"the folder {out} cannot be made: {error.strerror}") from None
+    remove_finished(out)
     return out
+
+
+def remove_finished(run: Path) -> None:
+    """A run that was finished is replaced, its snapshots too; one that was not stays."""
+    finished = (run / RECORD).exists() and read_record(run).get("finished")
+    if finished and (run / SNAPSHOTS).is_dir():
+        shutil.rmtree(run / SNAPSHOTS)
+
+
+def run_to_resume(recipe: str, out: Path | None) -> Path:
+    """The run to go on with: `out`, or the last under runs/ that has snapshots.
+
+    Names tell which is the last. Raises UsageError if there is none.
+    """
+    found = [out] if out else sorted(RUNS.glob(f"{recipe}-*/"))
+    found = [run for run in found if any((run / SNAPSHOTS).glob("step-*"))]
+    if not found:
+        where = str(out) if out else f"{RUNS}/"
+        raise UsageError(f"there is no run of {recipe} with snapshots in {where} to go on with")
+    return found[-1]
 
 
 def free(folder: Path) -> Path:
@@ -39,7 +63,8 @@ def free(folder: Path) -> Path:
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    """Write run.json, which is whole or the old one whatever happens."""
+    write_atomically(folder / RECORD, [f"{json.dumps(record, indent=2)}\n".encode()])
 
 
 def read_record(folder: Path) -> dict[str, Any]:

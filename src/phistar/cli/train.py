@@ -1,6 +1,7 @@
 """`phistar train RECIPE`: train, and leave the model, the source and the plot in a folder."""
 
 import argparse
+import inspect
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -9,25 +10,30 @@ from typing import Any
 from phistar.cli.objectives import algorithms, listed
 from phistar.cli.recipes import recipe
 from phistar.cli.recipes.recipe import Recipe
-from phistar.cli.runs import MODEL, PLOT, SOURCE, new_folder, write_record
+from phistar.cli.runs import (
+    MODEL,
+    PLOT,
+    SNAPSHOTS,
+    SOURCE,
+    new_folder,
+    read_record,
+    run_to_resume,
+    write_record,
+)
 from phistar.compiler import default_backend
-from phistar.errors import PhistarError
+from phistar.errors import PhistarError, UsageError
 from phistar.language.models import Model
 from phistar.parameters.saving import save
 from phistar.training.fitting import fit
 from phistar.training.history import History
 from phistar.training.interruption import Interrupted
+from phistar.training.snapshots import Snapshots
 
 
 def run(args: argparse.Namespace) -> None:
     chosen = recipe(args.recipe)
-    settings = {
-        "epochs": chosen.epochs if args.epochs is None else args.epochs,
-        "batch_size": chosen.batch_size if args.batch_size is None else args.batch_size,
-        "rate": chosen.rate if args.lr is None else args.lr,
-        "seed": args.seed,
-        "backend": args.backend or default_backend(),
-    }
+    earlier = run_to_resume(chosen.name, args.out) if args.resume else None
+    settings = settings_of(args, chosen, earlier)
     train, test = chosen.data()
     model = chosen.model()
     steps = settings["epochs"] * -(-len(train) // settings["batch_size"])
@@ -42,14 +48,17 @@ def run(args: argparse.Namespace) -> None:
             settings["backend"],
         )
     )
-    folder = new_folder(chosen.name, args.out)
+    training: Callable[..., History] = chosen.fit or fit
+    refuse_snapshots(args, chosen, training)
+    folder = earlier or new_folder(chosen.name, args.out)
     print(
         f"{chosen.name}: {len(train):,} examples to train on, {len(test):,} to test on; "
         f"{optimizer}, batch {settings['batch_size']}, seed {settings['seed']}, "
         f"backend {settings['backend']}"
     )
     sets = {"train": train, "test": test}
-    training: Callable[..., History] = chosen.fit or fit
+    if earlier is None:
+        write_record(folder, record(chosen, History(), settings, finished=False))
     try:
         history = training(
             model,
@@ -62,11 +71,76 @@ def run(args: argparse.Namespace) -> None:
             metrics=chosen.metrics,
             seed=settings["seed"],
             backend=settings["backend"],
+            **snapshot_options(args, folder, training),
         )
     except Interrupted as stopped:
         leave(folder, chosen, model, source, stopped.history, settings)
         raise
     leave(folder, chosen, model, source, history, settings)
+
+
+def settings_of(args: argparse.Namespace, chosen: Recipe, earlier: Path | None) -> dict[str, Any]:
+    """What was asked for; else what the run that goes on had; else what the recipe says."""
+    had = read_record(earlier).get("settings", {}) if earlier else {}
+    asked = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "rate": args.lr,
+        "seed": args.seed,
+        "backend": args.backend,
+    }
+    usual = {
+        "epochs": chosen.epochs,
+        "batch_size": chosen.batch_size,
+        "rate": chosen.rate,
+        "seed": 0,
+        "backend": default_backend(),
+    }
+    return {
+        name: had.get(name, usual[name]) if value is None else value
+        for name, value in asked.items()
+    }
+
+
+def takes_snapshots(training: Callable[..., History]) -> bool:
+    parameters = inspect.signature(training).parameters.values()
+    return any(p.name == "snapshots" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def refuse_snapshots(
+    args: argparse.Namespace, chosen: Recipe, training: Callable[..., History]
+) -> None:
+    """UsageError if snapshots are asked for and the recipe trains in a way that takes none."""
+    asked = args.resume or args.snapshot_every or args.snapshot_minutes or args.best or args.until
+    if asked and not takes_snapshots(training):
+        raise UsageError(f"{chosen.name} trains in a way of its own, which takes no snapshots")
+
+
+def snapshot_options(
+    args: argparse.Namespace, folder: Path, training: Callable[..., History]
+) -> dict[str, Any]:
+    """The arguments of fit that say where snapshots go and whether to go on from one."""
+    if not takes_snapshots(training):
+        return {}
+    wishes = Snapshots(
+        folder / SNAPSHOTS,
+        every=args.snapshot_every,
+        minutes=args.snapshot_minutes,
+        keep=args.keep,
+        best=args.best,
+        until=args.until,
+    )
+    return {
+        "snapshots": wishes,
+        "resume": args.resume,
+        "force": args.force,
+        "nonfinite": args.nonfinite,
+    }
+
+
+def enough(history: History, settings: dict[str, Any]) -> bool:
+    """Whether all epochs are done."""
+    return bool(len(history.epochs) >= settings["epochs"])
 
 
 def leave(
@@ -80,7 +154,7 @@ def leave(
     """Write everything into the run's folder, and say what is where."""
     save(model, folder / MODEL)
     (folder / SOURCE).write_text(source + "\n", encoding="utf-8")
-    write_record(folder, record(chosen, history, settings))
+    write_record(folder, record(chosen, history, settings, enough(history, settings)))
     results = history.epochs[-1].metrics if history.epochs else {}
     for name, value in results.items():
         if name.startswith("test."):
@@ -105,7 +179,9 @@ def plot(history: History, path: Path, chosen: Recipe) -> str:
         return f"none: {error}"
 
 
-def record(chosen: Recipe, history: History, settings: dict[str, Any]) -> dict[str, Any]:
+def record(
+    chosen: Recipe, history: History, settings: dict[str, Any], finished: bool
+) -> dict[str, Any]:
     """What run.json keeps."""
     from phistar import __version__
 
@@ -116,6 +192,7 @@ def record(chosen: Recipe, history: History, settings: dict[str, Any]) -> dict[s
     return {
         "recipe": chosen.name,
         "settings": settings,
+        "finished": finished,
         "steps": len(history.losses),
         "epochs": epochs,
         "phistar": __version__,
