@@ -1,5 +1,31 @@
 """Models of the course and of the field, written as a user would write them: one module each."""
 
-from phistar.zoo import lenet, logistic, mlp, mnist_mlp, mobilenet, resnet, vgg, vit
+from phistar.zoo import (
+    diffusion,
+    gan,
+    lenet,
+    logistic,
+    mlp,
+    mnist_mlp,
+    mobilenet,
+    resnet,
+    vae,
+    vgg,
+    vit,
+    vqvae,
+)
 
-__all__ = ["lenet", "logistic", "mlp", "mnist_mlp", "mobilenet", "resnet", "vgg", "vit"]
+__all__ = [
+    "diffusion",
+    "gan",
+    "lenet",
+    "logistic",
+    "mlp",
+    "mnist_mlp",
+    "mobilenet",
+    "resnet",
+    "vae",
+    "vgg",
+    "vit",
+    "vqvae",
+]

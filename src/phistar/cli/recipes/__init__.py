@@ -3,7 +3,7 @@
 A new recipe is a file beside this one, or a row in one, and a line in ROWS.
 """
 
-from phistar.cli.recipes import clothes, digits, mnist_mlp
+from phistar.cli.recipes import clothes, digits, generative, mnist_mlp
 from phistar.cli.recipes.recipe import Recipe
 from phistar.errors import UsageError, suggestion
 
@@ -14,6 +14,7 @@ ROWS: tuple[Recipe, ...] = (
     digits.MLP,
     digits.LENET,
     *clothes.ROWS,
+    *generative.ROWS,
 )
 # fmt: on
 
