@@ -254,6 +254,7 @@ def test_the_form_of_the_examples_is_that_of_the_data(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("phistar.data.images.image_set", small_images)
+    monkeypatch.setattr("phistar.cli.recipes.texts.shakespeare", lambda: "To be or not\n" * 200)
     recipe = recipes.RECIPES[name]
     for data in recipe.data():
         assert recipe.example(3).spec(3).columns == data.spec(3).columns

@@ -174,3 +174,13 @@ def test_refusals(name: str) -> None:
     make, error, message = REFUSED[name]
     with pytest.raises(error, match=message):
         make()
+
+
+def test_the_recipes_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="no text to learn: put one at tinyshakespeare/input.txt"):
+        texts.shakespeare()
+    monkeypatch.setenv("PHISTAR_DATA", str(tmp_path))
+    (tmp_path / "tinyshakespeare").mkdir()
+    (tmp_path / "tinyshakespeare" / "input.txt").write_text("To be,\nor not")
+    assert texts.shakespeare() == "To be,\nor not"
+    assert texts.decode(texts.encode("be,\n", texts.SYMBOLS)[0], texts.SYMBOLS) == "be,\n"

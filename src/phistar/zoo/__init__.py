@@ -1,14 +1,21 @@
 """Models of the course and of the field, written as a user would write them: one module each."""
 
 from phistar.zoo import (
+    bert,
+    char_lstm,
     diffusion,
     gan,
+    gpt,
+    language_model,
     lenet,
     logistic,
     mlp,
     mnist_mlp,
     mobilenet,
+    reinforce,
     resnet,
+    seq2seq,
+    ugrnn_lm,
     vae,
     vgg,
     vit,
@@ -16,14 +23,21 @@ from phistar.zoo import (
 )
 
 __all__ = [
+    "bert",
+    "char_lstm",
     "diffusion",
     "gan",
+    "gpt",
+    "language_model",
     "lenet",
     "logistic",
     "mlp",
     "mnist_mlp",
     "mobilenet",
+    "reinforce",
     "resnet",
+    "seq2seq",
+    "ugrnn_lm",
     "vae",
     "vgg",
     "vit",

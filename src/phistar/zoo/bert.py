@@ -223,11 +223,12 @@ def left_out(model: MaskedLM, text: Any, mask: int, share: float = 0.15) -> tupl
     """
     b, t = (ph.index(name, size) for name, size in zip("bt", text.shape, strict=True))
     r, other, words, label = ph.tensors("r other words label")
+    word = ph.cast(text[b, t], "i64")
     r[b, t] = ph.uniform[b, t]
     other[b, t] = ph.cast(ph.floor(mask * ph.uniform[b, t]), "i64")
-    drawn = ph.where(r[b, t] < 0.9 * share, other[b, t], text[b, t])
+    drawn = ph.where(r[b, t] < 0.9 * share, other[b, t], word)
     words[b, t] = ph.where(r[b, t] < 0.8 * share, mask, drawn)
-    label[b, t] = ph.where(r[b, t] < share, text[b, t], UNSEEN)
+    label[b, t] = ph.where(r[b, t] < share, word, UNSEEN)
     return words, label
 
 

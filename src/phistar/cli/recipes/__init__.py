@@ -3,7 +3,7 @@
 A new recipe is a file beside this one, or a row in one, and a line in ROWS.
 """
 
-from phistar.cli.recipes import clothes, digits, generative, mnist_mlp
+from phistar.cli.recipes import clothes, digits, generative, mnist_mlp, sequences
 from phistar.cli.recipes.recipe import Recipe
 from phistar.errors import UsageError, suggestion
 
@@ -15,6 +15,7 @@ ROWS: tuple[Recipe, ...] = (
     digits.LENET,
     *clothes.ROWS,
     *generative.ROWS,
+    *sequences.ROWS,
 )
 # fmt: on
 

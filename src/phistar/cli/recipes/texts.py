@@ -5,6 +5,8 @@ text[n] = symbols.index(n-th character);   row k holds text[k S], ..., text[k S 
 A window of T + 1 characters has T to be guessed, each from those before it.
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from phistar.data import Dataset
 from phistar.errors import DataError
 
 Array = np.ndarray[Any, Any]
+
+SYMBOLS = "\n" + "".join(map(chr, range(32, 127)))  # of ASCII: what the recipes' models know
+SHAKESPEARE = Path("tinyshakespeare") / "input.txt"
 
 
 def encode(text: str, symbols: str | None = None) -> tuple[Array, str]:
@@ -44,8 +49,19 @@ def windows(numbers: Array, length: int, stride: int | None = None) -> Dataset:
     return Dataset(text=every[:: length if stride is None else stride])
 
 
-def parts(text: str, length: int, share: float = 0.9) -> tuple[Dataset, Dataset, str]:
+def shakespeare() -> str:
+    """The text that the recipes learn, from the folder PHISTAR_DATA; DataError if it has none."""
+    folder = os.environ.get("PHISTAR_DATA")
+    path = Path(folder or ".") / SHAKESPEARE
+    if not path.is_file():
+        raise DataError(f"there is no text to learn: put one at {SHAKESPEARE} under PHISTAR_DATA")
+    return path.read_text(encoding="utf-8")
+
+
+def parts(
+    text: str, length: int, share: float = 0.9, symbols: str | None = None
+) -> tuple[Dataset, Dataset, str]:
     """Windows to train on, of the first share of a text, windows of the rest, and the symbols."""
-    numbers, symbols = encode(text)
+    numbers, symbols = encode(text, symbols)
     end = int(share * len(numbers))
     return windows(numbers[:end], length), windows(numbers[end:], length), symbols
