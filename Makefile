@@ -9,13 +9,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE  # with it, every import compiles every module anew
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist benchmark test lint format golden clean
+.PHONY: help mnist chaos benchmark test lint format golden clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 mnist: $(VENV)/.plot  ## train the lecture's perceptron on MNIST
 	phistar train mnist-mlp
+
+chaos: $(VENV)/.test  ## kill trainings 200 times and compare the bits (RUN="--kills 1000")
+	python tests/training/chaos.py $(RUN)
 
 benchmark: $(VENV)/.bench  ## measure phistar against its peers (RUN="W1 W2 --windows 9": only that)
 	python -m benchmarks.run $(RUN)
