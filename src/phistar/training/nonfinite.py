@@ -4,7 +4,7 @@ The first statement whose result is not finite though all it read was is the one
 If the parameters were not finite already, that statement is in the step before.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +19,9 @@ from phistar.ir.walk import flat, nodes, reads
 from phistar.training.algorithm import Algorithm, Values, inputs_of
 
 Array = np.ndarray[Any, Any]
+Read = dict[str, Array]  # what a statement read, by name
 
+SHOWN = 12  # examples of a minibatch in a message
 MOST_SKIPPED = 100  # steps one after the other: nothing is learned any more
 
 
@@ -84,15 +86,35 @@ def bad_statement(algorithm: Algorithm, moment: Moment) -> str | None:
     statements = tuple(flat(step.program.statements))
     everything = replace(step.program, outputs=tuple(dict.fromkeys(targets(statements))))
     results = compiler.compile(everything, algorithm.backend)(known, moment.seed, moment.number)
-    found = first_not_finite(statements, known, results)
-    if found is None:
+    culprit = first_not_finite(statements, known, results)
+    if culprit is None:
         return None
+    found, read = culprit
     place = f"          {Path(found.origin.file).name}:{found.origin.line}" if found.origin else ""
     return (
         f"  {print_statement(found)}{place}\n"
         f"  is the first statement whose result is not finite: "
-        f"{first_element(found.target.tensor, results[found.target.tensor.name])}"
+        f"{first_element(found.target.tensor, results[found.target.tensor.name])}\n"
+        f"  it read {', '.join(f'{name} {extent(a)}' for name, a in read.items()) or 'nothing'}\n"
+        f"  the minibatch has the examples {some(moment.rows)}"
     )
+
+
+def extent(array: Array) -> str:
+    """from -0.5 to 2, or = 3"""
+    if not array.size:
+        return "(empty)"
+    low, high = array.min(), array.max()
+    return f"= {number(low)}" if low == high else f"from {number(low)} to {number(high)}"
+
+
+def number(value: Any) -> str:
+    return f"{value:.6g}" if np.issubdtype(np.asarray(value).dtype, np.floating) else str(value)
+
+
+def some(rows: Array) -> str:
+    """The first few of many."""
+    return ", ".join(str(row) for row in rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
 
 
 def targets(statements: tuple[Assign, ...]) -> Iterator[Tensor]:
@@ -101,39 +123,40 @@ def targets(statements: tuple[Assign, ...]) -> Iterator[Tensor]:
 
 def first_not_finite(
     statements: tuple[Assign, ...], known: Mapping[str, Array], results: Mapping[str, Array]
-) -> Assign | None:
-    """The first statement whose result is not finite though what it read was.
+) -> tuple[Assign, Read] | None:
+    """The first statement whose result is not finite though what it read was; and what it read.
 
     A mask with an infinity of its own, where(u <= t, s[t, u], -inf), is not to blame: after one, it
     is the first statement that made a NaN of numbers and infinities.
     """
     history = list(read_and_result(statements, known, results))
     for a, read, result in history:
-        if not finite([result]) and finite(read) and not has_infinity(a):
-            return a
+        if not finite([result]) and finite(read.values()) and not has_infinity(a):
+            return a, read
     for a, read, result in history:
-        if has_nan([result]) and not has_nan(read):
-            return a
-    return next((a for a, _, result in history if not finite([result])), None)
+        if has_nan([result]) and not has_nan(read.values()):
+            return a, read
+    return next(((a, read) for a, read, result in history if not finite([result])), None)
 
 
 def read_and_result(
     statements: tuple[Assign, ...], known: Mapping[str, Array], results: Mapping[str, Array]
-) -> Iterator[tuple[Assign, list[Array], Array]]:
-    """Each statement, what it read and what it gave."""
+) -> Iterator[tuple[Assign, Read, Array]]:
+    """Each statement, what it read by name, and what it gave."""
     now = dict(known)
     for a in statements:
         tensor = a.target.tensor
-        read = [now[load.tensor.name] for load in reads(a) if load.tensor.name in now]
+        names = [load.tensor.name for load in reads(a) if load.tensor.name in now]
+        read = {name: now[name] for name in names}
         now[tensor.name] = results[tensor.name]
         yield a, read, now[tensor.name]
 
 
-def finite(arrays: list[Array]) -> bool:
+def finite(arrays: Iterable[Array]) -> bool:
     return all(np.isfinite(array).all() for array in arrays)
 
 
-def has_nan(arrays: list[Array]) -> bool:
+def has_nan(arrays: Iterable[Array]) -> bool:
     return any(np.isnan(array).any() for array in arrays)
 
 
