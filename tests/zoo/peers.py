@@ -7,7 +7,7 @@ by their names, and the columns; with `fields`, also those tensors of the model'
 as random numbers, by their names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,16 @@ class Ours:
     parameters: dict[str, Array]
     states: dict[str, Array]
     fields: dict[str, Array]
+
+
+def cases(rows: Iterable[str], xla: Collection[str] = ()) -> list[Any]:
+    """Every row on numpy, c and reference; those named in `xla` also there."""
+    found = []
+    for name in rows:
+        for backend in ("numpy", "c", "reference", *(["xla"] if name in xla else [])):
+            marks = [pytest.mark.xla] if backend == "xla" else []
+            found.append(pytest.param(name, backend, id=f"{name}-{backend}", marks=marks))
+    return found
 
 
 def check(name: str, row: Row, backend: str) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from peers import Row, check
+from peers import Row, cases, check
 
 import phistar as ph
 from phistar.cli import main, recipes
+from phistar.cli.recipes import generative
 from phistar.training.alternating import alternate
 from phistar.zoo import diffusion, gan, vqvae
 
@@ -118,10 +119,13 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("backend", ["numpy", "c", "reference"])
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(("name", "backend"), cases(ROWS, xla=("vae", "vq-vae")))
 def test_against_torch(name: str, backend: str) -> None:
     check(name, ROWS[name], backend)
+
+
+def test_every_generative_model_has_a_row() -> None:
+    assert {r.name for r in generative.ROWS} == {name.partition(":")[0] for name in ROWS}
 
 
 # VQ-VAE -------------------------------------------------------------------------------------------

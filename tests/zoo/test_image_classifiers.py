@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from peers import Row, check
+from peers import Row, cases, check
 
 import phistar as ph
+from phistar.cli.recipes import clothes, digits
 from phistar.zoo import lenet, logistic, mlp, mobilenet, resnet, vgg, vit
 
 # Peers --------------------------------------------------------------------------------------------
@@ -180,10 +181,14 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("backend", ["numpy", "c", "reference"])
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(("name", "backend"), cases(ROWS, xla=("lenet",)))
 def test_against_torch(name: str, backend: str) -> None:
     check(name, ROWS[name], backend)
+
+
+def test_every_classifier_has_a_row() -> None:
+    names = {r.name for r in (digits.LOGISTIC, digits.MLP, digits.LENET, *clothes.ROWS)}
+    assert names - set(ROWS) == {"vgg-16"}  # whose small model is that of vgg-11
 
 
 @pytest.mark.parametrize("name", COUNTS)
