@@ -191,7 +191,8 @@ class Run:
     def train(self, stop: Stop) -> None:
         """All epochs; the model has the values of the last whole step whatever happens."""
         epochs = self.algorithm.epochs or 0
-        self.progress.begin(epochs, len(self.data))
+        done = self.at.epoch * len(self.data) + self.at.seen
+        self.progress.begin(epochs, len(self.data), done)
         try:
             while self.at.epoch < epochs and not (self.at.ended or self.enough):
                 self.epoch(stop)

@@ -17,8 +17,8 @@ REDRAW = 0.05  # seconds between two changes of the bar
 class Progress(Protocol):
     """Told of every step and every epoch."""
 
-    def begin(self, epochs: int, examples: int) -> None:
-        """Training starts: so many epochs, so many examples in each."""
+    def begin(self, epochs: int, examples: int, done: int = 0) -> None:
+        """Training starts: so many epochs, so many examples in each; so many were seen before."""
 
     def step(self, epoch: int, done: int, loss: float) -> None:
         """A step was made; `done` examples of the epoch were seen."""
@@ -33,7 +33,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def begin(self, epochs: int, examples: int) -> None: ...
+    def begin(self, epochs: int, examples: int, done: int = 0) -> None: ...
 
     def step(self, epoch: int, done: int, loss: float) -> None: ...
 
@@ -47,7 +47,7 @@ class Lines(Silent):
 
     epochs = 0
 
-    def begin(self, epochs: int, examples: int) -> None:
+    def begin(self, epochs: int, examples: int, done: int = 0) -> None:
         self.epochs = epochs
 
     def epoch(self, record: Epoch) -> None:
@@ -65,7 +65,7 @@ class Bar:
         self.busy = Rate()
         self.mean = Smooth()
 
-    def begin(self, epochs: int, examples: int) -> None:
+    def begin(self, epochs: int, examples: int, done: int = 0) -> None:
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
         from rich.table import Column
@@ -81,7 +81,7 @@ class Bar:
             transient=True,
         )
         self.bar.add_task("", total=epochs * examples, head=f"epoch 1/{epochs}", tail="")
-        self.busy.start()
+        self.busy.start(done)
         self.bar.start()
 
     def step(self, epoch: int, done: int, loss: float) -> None:
@@ -115,12 +115,13 @@ class Rate:
     """Examples per second since the start."""
 
     began = 0.0
+    before = 0  # examples that an earlier process saw
 
-    def start(self) -> None:
-        self.began = time.monotonic()
+    def start(self, before: int = 0) -> None:
+        self.began, self.before = time.monotonic(), before
 
     def at(self, examples: int) -> float:
-        return examples / max(time.monotonic() - self.began, 1e-9)
+        return (examples - self.before) / max(time.monotonic() - self.began, 1e-9)
 
 
 class Smooth:
