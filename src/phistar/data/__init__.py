@@ -4,7 +4,9 @@ from phistar.data.catalogue import CATALOGUE
 from phistar.data.columns import Column, column
 from phistar.data.dataset import BatchSpec, ColumnSpec, Dataset
 from phistar.data.images import fashion_mnist, mnist
+from phistar.data.lazy import Lazy
 from phistar.data.order import Order, minibatches, order, positions
+from phistar.data.sampling import concatenate
 
 __all__ = [
     "CATALOGUE",
@@ -12,8 +14,10 @@ __all__ = [
     "Column",
     "ColumnSpec",
     "Dataset",
+    "Lazy",
     "Order",
     "column",
+    "concatenate",
     "fashion_mnist",
     "minibatches",
     "mnist",

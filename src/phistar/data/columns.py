@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from phistar.data.lazy import Lazy
 from phistar.errors import DataError
 from phistar.ir.dtypes import DType, as_dtype
 
@@ -22,11 +23,12 @@ TEXT_KINDS = "USTm"
 class Column:
     """Stored numbers, one row an example, and what the model sees of them.
 
-    array: as stored. dtype: the type the model sees. divisor: what stored numbers are divided by.
-    rows: which rows of the array these are, in this order; None means all.
+    array: as stored, or Lazy, read when asked for. dtype: the type the model sees. divisor: what
+    stored numbers are divided by. rows: which rows of the array these are, in this order; None
+    means all.
     """
 
-    array: Array
+    array: Array | Lazy
     dtype: DType
     divisor: float | None = None
     rows: Array | None = None
@@ -50,8 +52,10 @@ class Column:
         """The column of these rows (a slice, or whole numbers); nothing is copied."""
         if self.rows is not None:
             return replace(self, rows=self.rows[rows])
-        if isinstance(rows, slice):
+        if isinstance(rows, slice) and isinstance(self.array, np.ndarray):
             return replace(self, array=self.array[rows])
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)), dtype=np.int64)
         return replace(self, rows=np.asarray(rows))
 
     def __repr__(self) -> str:
@@ -73,14 +77,14 @@ def column(
     divisor: float | None = None,
     name: str = "",
 ) -> Column:
-    """A column from anything NumPy understands: arrays, memory maps, lists of numbers.
+    """A column from anything NumPy understands, arrays, memory maps, lists, or from Lazy rows.
 
     dtype: the type the model sees; else that of the array, f32 for Python floats and i64 for Python
     integers. divisor: what stored numbers are divided by when the model reads them; bytes with
     divisor=255 are f32 from 0 to 1. Raises DataError for what is no numbers or has no rows.
     """
     what = f"column {name!r}" if name else "a column"
-    array = numbers(values, what)
+    array = values if isinstance(values, Lazy) else numbers(values, what)
     stored = as_dtype(array.dtype)
     seen = (DType.F32 if divisor else stored) if dtype is None else as_dtype(dtype)
     if divisor is not None and not (divisor and seen.is_float):

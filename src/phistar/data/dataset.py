@@ -5,19 +5,22 @@ Dataset(x=images, label=labels)      columns are stored as they come, and decode
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
 
 from phistar.data.columns import Array, Column, column
+from phistar.data.lazy import Lazy
+from phistar.data.mapping import Function, mapped, parameters
 from phistar.data.order import Order, minibatches, order
 from phistar.errors import DataError
 from phistar.ir.dtypes import DType
 
 Rows = Array | Sequence[int]
 
+BLOCK = 1024  # rows at a time, where all are looked at
 SPLITTING = -1  # the "epoch" whose order splits a data set: no epoch of training has it
 
 
@@ -132,6 +135,57 @@ class Dataset:
         ends = ends_of(parts, len(self))
         starts = [0, *ends[:-1]]
         return tuple(self[np.sort(rows[i:j])] for i, j in zip(starts, ends, strict=True))
+
+    def folds(self, k: int, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
+        """k pairs (training, validation): each example is in one validation set, at random."""
+        if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= len(self):
+            raise DataError(f"folds wants a number from 2 to the {len(self):,} examples, not {k!r}")
+        rows = order(len(self), seed, SPLITTING)
+        parts = [np.sort(part) for part in np.array_split(rows, k)]
+        others = (np.sort(np.concatenate([*parts[:n], *parts[n + 1 :]])) for n in range(k))
+        return [(self[rest], self[part]) for rest, part in zip(others, parts, strict=True)]
+
+    def map(self, f: Function, *, workers: int = 0, batched: bool = False) -> Dataset:
+        """The data after a function, which is called when examples are asked for.
+
+        f: gets the columns that its parameters name, of one example, and returns a dict of columns:
+        these replace or join the data's. A parameter `rng` gets random numbers that are a function
+        of (seed, epoch, example). workers: threads that share a minibatch. batched: f gets a whole
+        minibatch, the rows first. Raises DataError for columns that are not there, and for examples
+        whose shapes differ.
+        """
+        return Dataset(**mapped(self, f, workers, batched))
+
+    def filter(self, f: Callable[..., Any]) -> Dataset:
+        """The examples for which f, of the columns that its parameters name, is true."""
+        asked, _ = parameters(f, list(self._columns))
+        kept = []
+        for start in range(0, len(self), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(self)))
+            given = {name: self._columns[name][rows] for name in asked}
+            kept += [
+                start + n
+                for n in range(len(rows))
+                if f(**{name: values[n] for name, values in given.items()})
+            ]
+        return self[np.array(kept, np.int64)]
+
+    def weighted(self, weights: Any, size: int | None = None) -> Dataset:
+        """Examples drawn with replacement, anew in each epoch: see `sampling.Weighted`."""
+        from phistar.data.sampling import Weighted
+
+        return Weighted(self, weights, size)
+
+    def at(self, seed: int, epoch: int) -> Dataset:
+        """The data as they are in an epoch of a training: with its random numbers, if any."""
+        found: dict[int, Any] = {}
+        columns = {}
+        for name, c in self._columns.items():
+            lazy = c.array.at(seed, epoch, found) if isinstance(c.array, Lazy) else c.array
+            columns[name] = c if lazy is c.array else replace(c, array=lazy)
+        return (
+            Dataset(**columns) if any(columns[n] is not self._columns[n] for n in columns) else self
+        )
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {c!r}" for name, c in self._columns.items()]

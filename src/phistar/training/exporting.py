@@ -56,7 +56,7 @@ def export_algorithm(
     values = {n: start[owner] for n, owner in algorithm.parts.kept.items()}
     for column, (stored, _) in loop.data.items():
         taken = as_column(column, data.columns[column])
-        values[stored] = taken.array if taken.rows is None else taken.array[taken.rows]
+        values[stored] = taken.array[:] if taken.rows is None else taken.array[taken.rows]
     epochs = Epochs(
         examples=len(data),
         batch=size,

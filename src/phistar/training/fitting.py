@@ -5,6 +5,7 @@ for each epoch: draw the order; for each minibatch: one step; then measure
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -15,6 +16,7 @@ import numpy as np
 
 from phistar.data.dataset import Dataset
 from phistar.data.order import Order, minibatches
+from phistar.data.prefetch import prefetched, slow
 from phistar.errors import DataError, IndexRangeError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
@@ -147,6 +149,7 @@ class Chunk:
     values: Values
     rows: list[Array]
     number: int  # of the first
+    data: Dataset
 
 
 @dataclass
@@ -173,6 +176,10 @@ class Run:
     before_chunk: "Chunk | None" = None  # likewise
     loops: bool = False  # the backend does many steps in one call
     together: int = 1  # how many
+    coming: dict[int, "Future[dict[str, Array]]"] = field(default_factory=dict)  # by their rows
+
+    def __post_init__(self) -> None:
+        self.now = self.data  # as it is in this epoch
 
     def begin(self, first: Snapshot | None, force: bool) -> None:
         """At the beginning, or as a snapshot was; SnapshotError if it does not fit."""
@@ -208,6 +215,7 @@ class Run:
     def epoch(self, stop: Stop) -> None:
         """One pass over the data, or the rest of one, then the measuring."""
         at, began = self.at, time.perf_counter() - self.at.seconds
+        self.now = self.data.at(self.seed, at.epoch)
         for chunk in self.chunks(at.epoch):
             for rows, loss in zip(chunk, self.run(at.epoch, chunk), strict=True):
                 if isfinite(loss):
@@ -301,16 +309,29 @@ class Run:
         """The rows of each minibatch of an epoch."""
         whole = Order(len(self.data), self.seed, epoch, self.algorithm.shuffle)
         size, drop_last = self.algorithm.batch.size, self.algorithm.drop_last
-        return minibatches(whole, size, drop_last, self.at.batch)
+        rows = minibatches(whole, size, drop_last, self.at.batch)
+        return self.fetched(rows) if slow(self.now) and not self.loops else rows
+
+    def fetched(self, rows: Iterator[Array]) -> Iterator[Array]:
+        """The rows of each minibatch, which threads read before they are asked for."""
+        self.coming.clear()
+        for at, batch in prefetched(self.now.batch, rows):
+            self.coming[id(at)] = batch
+            yield at
+
+    def batch(self, rows: Array) -> dict[str, Array]:
+        """A minibatch by column."""
+        coming = self.coming.pop(id(rows), None)
+        return self.now.batch(rows) if coming is None else coming.result()
 
     def run(self, epoch: int, chunk: list[Array]) -> list[float]:
         """The losses of the chunk's steps: in one call where the backend compiles loops."""
         if not self.loops:
             return [self.step(epoch, rows) for rows in chunk]
         number, began = len(self.history.losses), time.perf_counter()
-        here = Chunk(self.values, chunk, number)
+        here = Chunk(self.values, chunk, number, self.now)
         try:
-            columns = self.data.columns
+            columns = self.now.columns
             losses, values = self.algorithm.steps(
                 self.values, columns, np.stack(chunk), self.seed, number
             )
@@ -333,7 +354,7 @@ class Run:
         for part in (self.before_chunk, chunk):
             if part is None:
                 continue
-            self.values = part.values
+            self.values, self.now = part.values, part.data
             del self.history.losses[part.number :]
             losses = [self.step(epoch, rows) for rows in part.rows]
         return losses
@@ -342,14 +363,14 @@ class Run:
         """One step: where the backend does many in a call, by that program, for the same bits."""
         if not (self.loops and self.skips):
             return self.algorithm.run(now.values, now.columns, now.seed, now.number)
-        columns, rows = self.data.columns, now.rows[None]
+        columns, rows = self.now.columns, now.rows[None]
         losses, values = self.algorithm.steps(now.values, columns, rows, now.seed, now.number)
         return float(losses[0]), values
 
     def step(self, epoch: int, rows: Array) -> float:
         """One step; its loss."""
         number = len(self.history.losses)
-        now = Moment(self.values, self.data.batch(rows), rows, self.seed, number)
+        now = Moment(self.values, self.batch(rows), rows, self.seed, number)
         loss, values = self.one(now)
         if self.skips and not (np.isfinite(loss) and not spoiled(now.values, values)):
             return self.skip(epoch, loss, now)

@@ -44,7 +44,10 @@ def compiles_loops(backend: str | None) -> bool:
 
 def loopable(data: Column) -> bool:
     """A compiled program can read the column where it lies, in memory or in a mapped file."""
-    return data.array.flags.c_contiguous and data.array.flags.aligned and data.array.dtype.isnative
+    stored = data.array
+    if not isinstance(stored, np.ndarray):
+        return False
+    return stored.flags.c_contiguous and stored.flags.aligned and stored.dtype.isnative
 
 
 class Loop:
@@ -102,6 +105,7 @@ class Loop:
         varying: dict[str, Array] = {}
         for name, (data, numbers) in self.data.items():
             stored = as_column(name, columns[name])
+            assert isinstance(stored.array, np.ndarray)  # it is loopable
             given[data] = stored.array
             varying[numbers] = rows if stored.rows is None else stored.rows[rows]
         if self.step.counter is not None:
