@@ -46,6 +46,8 @@ def assert_as_torch(
     fields: tensors of the model's own program that the peer gets too, among its p.
     """
     torch = pytest.importorskip("torch", reason="PyTorch is the peer")
+    if backend == "xla":
+        pytest.importorskip("jax", reason="the xla backend needs jax: phistar[xla]")
     value, gradients, seen = of_phistar(model, loss, batch, backend, fields)
     p = {n: torch.tensor(t.data).requires_grad_() for n, t in model.parameters.items()}
     given = {name: torch.tensor(x) for name, x in seen.items()}

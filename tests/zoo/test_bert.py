@@ -99,7 +99,9 @@ ROWS: dict[str, Any] = {
     "sentences, all seen": (BERT, embedding, torch_embedding, {"text": TEXT}),
 }
 # fmt: on
-BACKENDS = [(name, "numpy") for name in ROWS] + [("masked LM", b) for b in ("reference", "c")]
+BACKENDS = [(name, "numpy") for name in ROWS] + [
+    ("masked LM", b) for b in ("reference", "c", "xla")
+]
 
 
 @pytest.mark.parametrize(("name", "backend"), BACKENDS)

@@ -34,6 +34,7 @@ ROWS: dict[str, Any] = {
 # fmt: on
 FIRST = ("char_lstm", "ugrnn_lm", "gpt")
 BACKENDS = [(r, "numpy") for r in ROWS] + [(r, b) for r in FIRST for b in ("reference", "c")]
+BACKENDS += [("gpt", "xla")]
 
 
 @pytest.mark.parametrize(("name", "backend"), BACKENDS)

@@ -63,7 +63,7 @@ def torch_loss(torch: Any, p: Any, start: Any) -> Any:
     return (before * (A**2 / 2 - lnp * A.detach())).sum(1).mean()
 
 
-@pytest.mark.parametrize("backend", ["numpy", "reference", "c"])
+@pytest.mark.parametrize("backend", ["numpy", "reference", "c", "xla"])
 def test_against_torch(backend: str) -> None:
     model = f64(Policy(hidden=3, steps=6, decay=0.9))
     fallen = START + np.array([[0, 0, 0, 0], [0, 0, 0.15, 1.5], [0, 0, 0, 0]])  # one falls at once

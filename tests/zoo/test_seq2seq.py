@@ -60,7 +60,7 @@ def torch_loss(torch: Any, p: Any, source: Any, length: Any, target: Any) -> Any
     return total / words
 
 
-@pytest.mark.parametrize("backend", ["numpy", "reference", "c"])
+@pytest.mark.parametrize("backend", ["numpy", "reference", "c", "xla"])
 def test_against_torch(backend: str) -> None:
     assert_as_torch(f64(small()), seq2seq.loss, torch_loss, BATCH, backend)
 
