@@ -41,5 +41,7 @@ def prefetched(
                 yield queue.popleft()
         while queue:
             yield queue.popleft()
-    finally:
+    except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown(wait=False)  # the last ones may not have begun yet
