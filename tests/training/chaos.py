@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hard import train
+from hard import augmented, data, train
 
 import phistar as ph
 from phistar.cli.verify_resume import differences
@@ -31,8 +31,10 @@ from phistar.training.snapshots.disk import Disk
 from phistar.training.snapshots.keeper import Keeper
 from phistar.training.snapshots.reading import newest
 
-EPOCHS, PAUSE = 100, 0.005  # ten steps an epoch, and a pause after it, so that kills fall anywhere
-LONGEST = 0.5  # seconds that a training has before it is killed
+AUGMENTED = "augmented"  # every second training draws its examples through a function
+KINDS = ("plain", AUGMENTED)
+EPOCHS, PAUSE = 40, 0.005  # ten steps an epoch, and a pause after it, so that kills fall anywhere
+LONGEST = 0.3  # seconds that a training has before it is killed
 OPERATIONS = 60  # of two snapshots and a half: one of them is the last
 
 
@@ -75,17 +77,20 @@ def life(folder: str, backend: str, operation: int) -> None:
     if operation:
         Deadly.at = operation
         Keeper.__init__.__globals__["Disk"] = Deadly
-    begin = Keeper.begin
+    offer, said = Keeper.offer, list[str]()
 
-    def begun(self: Keeper, first: Any) -> None:
-        begin(self, first)
-        say("ready")
+    def offered(self: Keeper, *args: Any) -> None:
+        offer(self, *args)
+        if not said:  # the first step is done
+            said.append("ready")
+            say("ready")
 
-    Keeper.begin = begun  # type: ignore[method-assign]
+    Keeper.offer = offered  # type: ignore[method-assign]
     train(
         ph.Snapshots(folder, every=3), resume=True, backend=backend, epochs=EPOCHS,
         optimizer=ph.Adam(ph.schedules.cosine(0.05, 10 * EPOCHS)),
         callbacks=[lambda history: time.sleep(PAUSE)],
+        data=augmented() if AUGMENTED in folder else data(),
     )  # fmt: skip
 
 
@@ -180,14 +185,16 @@ def chaos(backend: str, kills: int, during: int, seed: int = 0, show: Any = None
         tempfile.TemporaryDirectory(prefix="phistar-chaos-") as name,
     ):
         place = Path(name)
-        assert not trainings.live(place / "straight", backend)
+        for kind in KINDS:
+            assert not trainings.live(place / f"straight-{kind}", backend)
         while left.kills:
-            folder = place / str(ended)
+            kind = KINDS[ended % len(KINDS)]
+            folder = place / f"{ended}-{kind}"
             while left.kills and strike(trainings, folder, backend, rng, left):
                 if show:
                     show(f"{backend}: {left.kills} kills left, {left.during} during a snapshot ")
             trainings.live(folder, backend)
-            compare(place / "straight", folder)
+            compare(place / f"straight-{kind}", folder)
             ended += 1
     assert left == Count(0, 0)
     return ended

@@ -14,7 +14,7 @@ b, i, j, y = ph.indices("b i j y")
 
 
 class Hard(ph.Model):
-    """x[b, i] -> P[b, y]. Noise on x is an augmentation inside of the model."""
+    """x[b, i] -> P[b, y]. Noise on x is an augmentation by the model."""
 
     def __init__(self, hidden: int = 8) -> None:
         self.W0 = ph.param(hidden, 2)
@@ -47,6 +47,16 @@ def data(examples: int = 150) -> Dataset:
     centres = np.array([[0.0, 2.0], [-2.0, -1.0], [2.0, -1.0]])
     x = centres[label] + 0.8 * rng.normal(size=(examples, 2))
     return Dataset(x=x.astype(np.float32), label=label)
+
+
+def augmented(examples: int = 150) -> Dataset:
+    """The same, each example moved and mirrored at random: an augmentation by the data set."""
+
+    def moved(x: Any, rng: Any) -> dict[str, Any]:
+        mirror = np.float32(1 - 2 * rng.integers(2))
+        return {"x": mirror * x + rng.normal(0, 0.1, x.shape).astype(np.float32)}
+
+    return data(examples).map(moved)
 
 
 def train(snapshots: Any = None, **options: Any) -> tuple[Hard, ph.History]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import Line, line, squares
-from hard import bits, data, loss, optimizer, train
+from hard import augmented, bits, data, loss, optimizer, train
 from numpy.testing import assert_array_equal
 
 import phistar as ph
@@ -40,6 +40,7 @@ ADAM = ph.Adam(0.02)
 KINDS: dict[str, dict[str, Any]] = {
     "adam, a schedule, dropout, batch norm, noise": {},
     "no shuffle, the last minibatch dropped": {"shuffle": False, "drop_last": True},
+    "augmentation": {"data": augmented()},
     "plateau": {"optimizer": ph.SGD(ph.schedules.plateau(0.5, factor=0.5, patience=1))},
     "moving average of parameters": {"optimizer": ph.optim.EMA(ADAM, decay=0.9)},
     "accumulated gradients": {"optimizer": ph.optim.accumulate(ADAM, 3)},
@@ -55,7 +56,7 @@ def test_a_resumed_training_has_the_same_bits(tmp_path: Path, kind: str) -> None
     check_resumed(tmp_path, (1, 7, 9, 10, 23), options)
 
 
-@pytest.mark.parametrize("kind", list(KINDS)[:3:2])
+@pytest.mark.parametrize("kind", list(KINDS)[:4])
 def test_a_resumed_training_has_the_same_bits_in_c(tmp_path: Path, kind: str) -> None:
     check_resumed(tmp_path, (9, 13), {"backend": "c", "epochs": 2, **KINDS[kind]})
 
