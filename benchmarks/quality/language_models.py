@@ -49,7 +49,7 @@ SETTINGS = {
     "char_lstm": Setting(partial(CharLSTM, 65, 32, 128), torch_models.char_lstm, 5e-3, 2),
     "ugrnn_lm":  Setting(partial(UGRNN, 65, 32, 128), torch_models.ugrnn_lm, 5e-3, 2),
     "gpt":       Setting(partial(GPT, Config(3, 4, 64, 65, 64)),
-                         partial(torch_models.gpt, heads=4), 2e-3, 3),
+                         partial(torch_models.gpt, heads=4), 3e-3, 2),
 }
 # fmt: on
 

@@ -60,7 +60,7 @@ def write(
     Raises UsageError for an empty text, or a temperature or top_k that is none.
     """
     check(model, text, temperature, top_k)
-    rng, written = np.random.default_rng(seed), list(text)
+    rng, written = np.random.default_rng(seed), [int(word) for word in text]
     after = ph.jit(lambda model, text, place: model.at(text, place), backend=backend)
     training, model.training = model.training, False
     try:
