@@ -1,5 +1,8 @@
 """Every recipe: its small model learns, every backward statement of it is right."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,10 +34,25 @@ def test_some_steps_lower_the_loss(name: str) -> None:
         recipe.loss,
         data,
         optimizer=recipe.optimizer(recipe.rate),
-        epochs=100,
+        epochs=60,
         batch_size=size,
         backend="numpy",
         progress=False,
     )
     losses = np.asarray(history.losses)
     assert losses[-20:].mean() < losses[:5].mean()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
+
+
+def test_the_page_of_the_zoo_runs() -> None:
+    names: dict[str, object] = {}
+    for text in re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S):
+        exec(compile(text, PAGE.name, "exec"), names)
+    assert "history" in names
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_page_names_every_recipe(name: str) -> None:
+    assert f"`{name}`" in PAGE.read_text("utf-8")

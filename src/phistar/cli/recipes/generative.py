@@ -15,7 +15,7 @@ def little_momentum(rate: float) -> optim.Optimizer:
 
 
 def short_diffusion() -> Model:
-    return diffusion.Diffusion(steps=400, shape=(1, 28, 28), width=32)
+    return diffusion.Diffusion(steps=400, shape=(1, 28, 28), width=16)
 
 
 def small_vae(rng: Rng) -> tuple[Model, Batch]:
@@ -92,7 +92,7 @@ DIFFUSION = Recipe(
     optimizer=optim.Adam,
     rate=1e-3,
     schedule=optim.schedules.cosine,
-    epochs=10,
+    epochs=5,
     batch_size=64,
     measured=("test",),
     output=None,
