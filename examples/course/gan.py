@@ -10,7 +10,6 @@ import numpy as np
 
 import phistar as ph
 from phistar import relu, softplus, stop_gradient, tanh
-from phistar.training.alternating import alternate
 
 b, i, j, k = ph.indices("b i j k")
 
@@ -67,6 +66,6 @@ images = ph.jit(lambda model: model.generator(500))
 far = np.abs(images(gan).mean(0) - x.mean(0)).max()
 losses = {"discriminator": discriminator_loss, "generator": generator_loss}
 optimizer = ph.Adam(0.005, beta1=0.5)
-alternate(gan, losses, {"x": x}, optimizer=optimizer, epochs=40, batch_size=40, progress=False)
+ph.alternate(gan, losses, {"x": x}, optimizer=optimizer, epochs=40, batch_size=40, progress=False)
 near = np.abs(images(gan).mean(0) - x.mean(0)).max()
 print(f"loss {far:.3f} -> {near:.3f}: how far the mean of what is made is from the data's")

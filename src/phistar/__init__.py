@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from phistar.parameters.saving import load as load
     from phistar.parameters.saving import save as save
     from phistar.training.algorithm import compile as compile
+    from phistar.training.alternating import alternate as alternate
     from phistar.training.evaluating import evaluate as evaluate
     from phistar.training.evaluating import predict as predict
     from phistar.training.exporting import export_c as export_c
@@ -174,6 +175,7 @@ LATER: dict[str, str] = {
     "RMSProp":  "phistar.optim.rmsprop",
     "schedules": "phistar.optim",
     "SGD":      "phistar.optim.sgd",
+    "alternate": "phistar.training.alternating",
     "compile":  "phistar.training.algorithm",
     "fit":      "phistar.training.fitting",
     "evaluate": "phistar.training.evaluating",
