@@ -21,8 +21,6 @@ from phistar.training.snapshots.reading import newest, read
 from phistar.training.snapshots.snapshot import Position, Snapshot
 from phistar.training.snapshots.writing import snapshots_in, write
 
-BACKENDS = ("numpy", "c")
-
 
 def names(folder: Path) -> list[str]:
     return [path.name for _, _, path in snapshots_in(folder)]
@@ -52,13 +50,19 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_resumed_training_has_the_same_bits(tmp_path: Path, kind: str) -> None:
     """Stopped within an epoch, at the end of one, and after its last whole minibatch."""
-    options = {"backend": "numpy", "epochs": 3, **KINDS[kind]}
-    check_resumed(tmp_path, (1, 7, 9, 10, 23), options)
+    options = {"backend": "numpy", "epochs": 2, **KINDS[kind]}
+    check_resumed(tmp_path, (7, 9, 10), options)
 
 
-@pytest.mark.parametrize("kind", list(KINDS)[:4])
+@pytest.mark.parametrize("kind", [next(iter(KINDS)), "augmentation"])
 def test_a_resumed_training_has_the_same_bits_in_c(tmp_path: Path, kind: str) -> None:
-    check_resumed(tmp_path, (9, 13), {"backend": "c", "epochs": 2, **KINDS[kind]})
+    check_resumed(tmp_path, (9,), {"backend": "c", "epochs": 2, **KINDS[kind]})
+
+
+@pytest.mark.xla
+def test_a_resumed_training_has_the_same_bits_in_xla(tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="jax is not installed")
+    check_resumed(tmp_path, (3,), {"backend": "xla", "epochs": 1, "drop_last": True})
 
 
 def check_resumed(tmp_path: Path, stops: tuple[int, ...], options: dict[str, Any]) -> None:
@@ -76,10 +80,10 @@ def test_the_reference_backend_resumes_too(tmp_path: Path) -> None:
     assert bits(again) == bits(model)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_taking_snapshots_changes_nothing(tmp_path: Path, backend: str) -> None:
-    model, history = train(backend=backend)
-    again, record = train(ph.Snapshots(tmp_path, every=3), backend=backend)
+def test_taking_snapshots_changes_nothing(tmp_path: Path) -> None:
+    """Where the backend does many steps in a call, calls end where snapshots are due."""
+    model, history = train(backend="c")
+    again, record = train(ph.Snapshots(tmp_path, every=3), backend="c")
     assert bits(again) == bits(model)
     assert record.losses == history.losses
 
@@ -172,7 +176,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Keeper, "submit", waited)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["numpy", "c"])
 def test_every_n_steps_and_the_last_k(
     tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,8 +286,8 @@ def test_early_stopping_goes_on_and_stays_ended(tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 40, "optimizer": ph.Adam(0.3)}
     model, history = train(callbacks=[Patience(2)], **options)
     steps = len(history.losses)
-    assert steps < 400
-    for until in (*range(10, steps, 10), None):
+    assert 20 < steps < 400
+    for until in (steps - 20, steps - 10, None):
         again, record = train(
             ph.Snapshots(tmp_path, until=until), resume=True, callbacks=[Patience(2)], **options
         )

@@ -22,14 +22,14 @@ class Lock:
         except OSError as error:
             raise SnapshotError(f"{path} cannot be written: {error.strerror}") from None
         if not taken(self.file):
-            holder = os.pread(self.file, 200, 0).decode(errors="replace").strip()
+            holder = os.read(self.file, 200).decode(errors="replace").strip()
             os.close(self.file)
             raise UsageError(
                 f"another training (process {holder or '?'}) writes snapshots to {folder}: "
                 "stop it, or choose another folder"
             )
         os.ftruncate(self.file, 0)
-        os.pwrite(self.file, f"{os.getpid()} on {platform.node()}\n".encode(), 0)
+        os.write(self.file, f"{os.getpid()} on {platform.node()}\n".encode())
 
     def release(self) -> None:
         """Others may write; the file stays, since removing it could remove another's."""
