@@ -1,5 +1,6 @@
 """BERT: the loss and gradients of the same model in PyTorch, Hugging Face's names, sentences."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,22 @@ def test_names_are_hugging_faces() -> None:
     } <= names
     assert len(names) == 5 + 2 * 16 + 2
     assert "cls.predictions.transform.dense.weight" in MaskedLM(SMALL).parameters
+
+
+def test_shared_parameters_have_their_further_names(tmp_path: Path) -> None:
+    model, copy = f64(MaskedLM(SMALL)), MaskedLM(SMALL)
+    ph.save(model, tmp_path / "once.safetensors")
+    ph.load(copy, tmp_path / "once.safetensors")
+    values = {name: np.array(p.value) for name, p in model.parameters.items()}
+    assert "cls.predictions.decoder.weight" not in values
+    words, bias = values["bert.embeddings.word_embeddings.weight"], "cls.predictions.bias"
+    values["cls.predictions.decoder.weight"] = words
+    values["cls.predictions.decoder.bias"] = values[bias]
+    np.savez(tmp_path / "twice.npz", **values)
+    twice = MaskedLM(SMALL)
+    ph.load(twice, tmp_path / "twice.npz")
+    for made in (copy, twice):
+        assert_array_equal(made.parameters[bias].value, values[bias].astype(np.float32))
 
 
 def test_padding_changes_nothing() -> None:

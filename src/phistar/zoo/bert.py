@@ -187,10 +187,15 @@ class MaskedLM(ph.Model):
         self.bert = BERT(config)
         c = self.bert.config
         self.bert.pooler = {}  # nothing is made of the first word alone
-        transform = {"dense": dense(c.width, c.width), "LayerNorm": norm(c)}
         self.cls: dict[str, Any] = {
-            "predictions": {"transform": transform, "bias": ph.param(c.vocabulary, init=0)}
+            "predictions": {
+                "transform": {"dense": dense(c.width, c.width), "LayerNorm": norm(c)},
+                "bias": ph.param(c.vocabulary, init=0),
+            }
         }
+        head = self.cls["predictions"]  # files may have these again, under further names
+        words = self.bert.embeddings["word_embeddings"].weight
+        head["decoder"] = {"weight": words, "bias": head["bias"]}
 
     def __call__(self, text: Any, seen: Any = None, kind: Any = None) -> Any:
         head = self.cls["predictions"]
