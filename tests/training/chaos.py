@@ -35,6 +35,7 @@ AUGMENTED = "augmented"  # every second training draws its examples through a fu
 KINDS = ("plain", AUGMENTED)
 EPOCHS, PAUSE = 40, 0.005  # ten steps an epoch, and a pause after it, so that kills fall anywhere
 LONGEST = 0.3  # seconds that a training has before it is killed
+EACH = 20  # kills of one training, at most
 OPERATIONS = 60  # of two snapshots and a half: one of them is the last
 
 
@@ -190,7 +191,8 @@ def chaos(backend: str, kills: int, during: int, seed: int = 0, show: Any = None
         while left.kills:
             kind = KINDS[ended % len(KINDS)]
             folder = place / f"{ended}-{kind}"
-            while left.kills and strike(trainings, folder, backend, rng, left):
+            aim = max(0, left.kills - EACH)
+            while left.kills > aim and strike(trainings, folder, backend, rng, left):
                 if show:
                     show(f"{backend}: {left.kills} kills left, {left.during} during a snapshot ")
             trainings.live(folder, backend)
