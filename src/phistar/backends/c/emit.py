@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from phistar.backends.c.idioms import gelu_slope
 from phistar.backends.c.names import Names, identifier, numbered
 from phistar.backends.c.nests import Local, products_in, vectorises
 from phistar.backends.c.spelling import (
@@ -442,6 +443,9 @@ class Function:
             case Random():
                 return self.random(e, leaf)
             case Apply(function=P() as function):
+                x = gelu_slope(e) if strong(e.dtype) in (DType.F32, DType.F64) else None
+                if x is not None:
+                    return f"gelu_slope_{strong(e.dtype).value}({self.value(x, leaf)})"
                 args = [settled(x) for x in e.args]
                 operands = strong(args[-1].dtype)
                 result = strong(e.dtype)

@@ -388,6 +388,23 @@ INLINED double gelu_f64(double x) {
     return x * (x < 0.0 ? tail : 1.0 - tail);
 }
 
+/* Φ(x) + x φ(x), the partial of gelu: both parts by one exp. */
+INLINED float gelu_slope_f32(float x) {
+    float a = __builtin_fabsf(x);
+    a = 16.0f < a ? 16.0f : a;
+    float bell = exp_f32(-0.5f * (a * a));
+    float tail = 0.5f * bell * scaled_erfc_f32(a * 0.707106781f);
+    return fused_f32(x, 0.398942280f * bell, x < 0.0f ? tail : 1.0f - tail);
+}
+
+INLINED double gelu_slope_f64(double x) {
+    double a = __builtin_fabs(x);
+    a = 40.0 < a ? 40.0 : a;
+    double bell = gaussian_f64(a, 0.5);
+    double tail = 0.5 * bell * scaled_erfc_f64(a * 0.70710678118654752440);
+    return fused_f64(x, 0.39894228040143267794 * bell, x < 0.0 ? tail : 1.0 - tail);
+}
+
 /* sin, cos ------------------------------------------------------------------------------------
 
    |x| = n π/2 + r with |r| <= π/4, in doubles. Below 2^17 by π/2 in two parts (Cody and Waite);
