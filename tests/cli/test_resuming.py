@@ -118,6 +118,8 @@ def test_a_recipe_that_trains_in_its_own_way(
         2,
         "phistar: small trains in a way of its own, which takes no snapshots\n",
     )
+    status, _, err = run(capsys, "train", "small", "--nonfinite", "skip")
+    assert (status, err) == (2, "phistar: small trains in a way of its own, which skips no steps\n")
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,10 @@ def settings_of(args: argparse.Namespace, chosen: Recipe, earlier: Path | None) 
     }
 
 
-def takes_snapshots(training: Callable[..., History]) -> bool:
+def takes(training: Callable[..., History], name: str) -> bool:
+    """Whether what trains a recipe has an argument of that name."""
     parameters = inspect.signature(training).parameters.values()
-    return any(p.name == "snapshots" or p.kind is p.VAR_KEYWORD for p in parameters)
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def refuse_snapshots(
@@ -112,15 +113,17 @@ def refuse_snapshots(
 ) -> None:
     """UsageError if snapshots are asked for and the recipe trains in a way that takes none."""
     asked = args.resume or args.snapshot_every or args.snapshot_minutes or args.best or args.until
-    if asked and not takes_snapshots(training):
+    if asked and not takes(training, "snapshots"):
         raise UsageError(f"{chosen.name} trains in a way of its own, which takes no snapshots")
+    if args.nonfinite == "skip" and not takes(training, "nonfinite"):
+        raise UsageError(f"{chosen.name} trains in a way of its own, which skips no steps")
 
 
 def snapshot_options(
     args: argparse.Namespace, folder: Path, training: Callable[..., History]
 ) -> dict[str, Any]:
     """The arguments of fit that say where snapshots go and whether to go on from one."""
-    if not takes_snapshots(training):
+    if not takes(training, "snapshots"):
         return {}
     wishes = Snapshots(
         folder / SNAPSHOTS,
@@ -134,7 +137,7 @@ def snapshot_options(
         "snapshots": wishes,
         "resume": args.resume,
         "force": args.force,
-        "nonfinite": args.nonfinite,
+        **({} if args.nonfinite == "stop" else {"nonfinite": args.nonfinite}),
     }
 
 

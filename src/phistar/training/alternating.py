@@ -7,7 +7,9 @@ for each minibatch: for each part: forward and backward of its loss, update of i
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,12 @@ from phistar.training.interruption import Interrupted, Stop, stop_on_signals
 from phistar.training.metrics import Metric
 from phistar.training.nonfinite import Moment, refuse_not_finite
 from phistar.training.progress import Progress, progress_for
+from phistar.training.snapshots.keeper import Keeper
+from phistar.training.snapshots.resuming import fitting, snapshot_to_resume, values_from
+from phistar.training.snapshots.settings import settings_of, versions_of
+from phistar.training.snapshots.snapshot import Position, Snapshot
+from phistar.training.snapshots.taking import restore_callbacks, take
+from phistar.training.snapshots.wishes import Snapshots, as_wishes
 
 Losses = Mapping[str, Callable[..., Any]]
 
@@ -49,6 +57,9 @@ def alternate(
     backend: str | None = None,
     progress: bool | None = None,
     callbacks: Sequence[Callback] = (),
+    snapshots: Snapshots | str | Path | None = None,
+    resume: bool | str | Path = False,
+    force: bool = False,
 ) -> History:
     """Train the parts of a model, which have its attributes' names, each to its own loss.
 
@@ -81,7 +92,14 @@ def alternate(
     sets = validation_sets(validation)
     evaluators = {p: Evaluator(model, f, metrics, backend) for p, f in losses.items() if sets}
     turns = Turns(algorithms, data, seed, progress_for(progress), sets, evaluators, callbacks)
-    with mode(model, training=True), stop_on_signals() as stop:
+    wishes = as_wishes(snapshots)
+    turns.keeper = None if wishes is None else Keeper(wishes)
+    with (
+        mode(model, training=True),
+        stop_on_signals(ending=wishes is not None) as stop,
+        turns.keeper.opened(stop) if turns.keeper else nullcontext(),
+    ):
+        turns.begin(snapshot_to_resume(resume, wishes), force)
         turns.train(stop)
     return turns.history
 
@@ -110,43 +128,109 @@ class Turns:
     callbacks: Sequence[Callback]
     history: History = field(default_factory=History)
     values: Values = field(default_factory=dict)
+    at: Position = field(default_factory=Position)
+    keeper: Keeper | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what snapshots say of the training
+    versions: Mapping[str, str] = field(default_factory=dict)
+    saved: tuple[int, Position] | None = None  # where the last snapshot was taken
+    saved_as: Path | None = None
+
+    @property
+    def first(self) -> Algorithm:
+        return next(iter(self.algorithms.values()))
+
+    def begin(self, first: Snapshot | None, force: bool) -> None:
+        """At the beginning, or as a snapshot was; SnapshotError if it does not fit."""
+        for algorithm in self.algorithms.values():
+            self.values |= algorithm.initial_values(self.seed)
+        if self.keeper is not None or first is not None:
+            self.settings = settings_of(self.algorithms, self.data, self.seed)
+            self.versions = versions_of(self.algorithms)
+        if first is not None:
+            first = fitting(first, self.settings, self.versions, force)
+            self.values = values_from(first, self.algorithms, self.values, force)
+            self.history, self.at = first.history, first.position
+            self.saved = first.step, replace(self.at)
+            restore_callbacks(self.callbacks, first.callbacks)
+        if self.keeper is not None:
+            self.keeper.begin(first)
 
     def train(self, stop: Stop) -> None:
         """All epochs; the model has the values of the last whole step whatever happens."""
-        for algorithm in self.algorithms.values():
-            self.values |= algorithm.initial_values(self.seed)
-        epochs = next(iter(self.algorithms.values())).epochs or 0
-        self.progress.begin(epochs, len(self.data))
+        epochs = self.first.epochs or 0
+        self.progress.begin(epochs, len(self.data), self.at.epoch * len(self.data) + self.at.seen)
         try:
-            for epoch in range(epochs):
-                self.epoch(epoch, stop)
-                if any([callback(self.history) is True for callback in self.callbacks]):
-                    break
+            while self.at.epoch < epochs and not (self.at.ended or self.enough):
+                self.epoch(stop)
+            self.save()
         except KeyboardInterrupt:
-            raise Interrupted(self.history, stop.signal) from None
+            raise Interrupted(self.history, stop.signal, self.saved_as) from None
         finally:
             self.progress.end()
             self.store()
 
-    def epoch(self, epoch: int, stop: Stop) -> None:
-        """One pass over the data, then the measuring."""
-        first = next(iter(self.algorithms.values()))
-        order = Order(len(self.data), self.seed, epoch, first.shuffle)
-        totals, seen, began = dict.fromkeys(self.algorithms, 0.0), 0, time.perf_counter()
-        for rows in minibatches(order, first.batch.size, first.drop_last):
-            losses = self.step(epoch, rows)
-            seen += len(rows)
+    def epoch(self, stop: Stop) -> None:
+        """One pass over the data, or the rest of one, then the measuring."""
+        at, first, began = self.at, self.first, time.perf_counter() - self.at.seconds
+        order = Order(len(self.data), self.seed, at.epoch, first.shuffle)
+        for rows in minibatches(order, first.batch.size, first.drop_last, at.batch):
+            losses = self.step(at.epoch, rows)
+            at.batch, at.seen = at.batch + 1, at.seen + len(rows)
             for part, loss in losses.items():
-                totals[part] += loss * len(rows)
-            self.progress.step(epoch, seen, sum(losses.values()))
-            if stop.requested:
-                raise KeyboardInterrupt
-        seconds = time.perf_counter() - began
+                at.parts[part] = at.parts.get(part, 0.0) + loss * len(rows)
+            at.seconds = time.perf_counter() - began
+            self.progress.step(at.epoch, at.seen, sum(losses.values()))
+            if self.keeper:
+                self.keeper.offer(len(self.history.losses), self.snapshot)
+            self.leave_if(stop)
+            if self.enough:
+                return
         self.store()
-        means = {f"train.{part}": total / seen for part, total in totals.items()}
-        record = Epoch(epoch + 1, sum(means.values()), means | self.measured(), seconds, seen)
+        means = {f"train.{part}": total / at.seen for part, total in at.parts.items()}
+        metrics = means | self.measured()
+        record = Epoch(at.epoch + 1, sum(means.values()), metrics, at.seconds, at.seen)
         self.history.epochs.append(record)
         self.progress.epoch(record)
+        ended = any([callback(self.history) is True for callback in self.callbacks])
+        self.at = Position(at.epoch + 1, ended=ended)
+        if self.keeper:
+            value = metrics.get(self.keeper.wishes.metric)
+            self.keeper.offer_epoch(len(self.history.losses), self.snapshot, value)
+        self.leave_if(stop)
+
+    def leave_if(self, stop: Stop) -> None:
+        """If a signal came: save, then KeyboardInterrupt."""
+        if stop.requested:
+            self.saved_as = self.save()
+            raise KeyboardInterrupt
+
+    @property
+    def enough(self) -> bool:
+        """As many steps are done as the user wants for now."""
+        until = self.keeper.wishes.until if self.keeper else None
+        return until is not None and len(self.history.losses) >= until
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now, copied."""
+        self.saved = len(self.history.losses), replace(self.at, parts=dict(self.at.parts))
+        return take(
+            self.algorithms,
+            self.values,
+            self.seed,
+            self.at,
+            self.history,
+            self.settings,
+            self.versions,
+            self.callbacks,
+        )
+
+    def save(self) -> Path | None:
+        """A snapshot of now, on the disk: where it is; None if there is none."""
+        if self.keeper is None or not self.history.losses:
+            return None
+        if self.saved == (len(self.history.losses), self.at):
+            return self.keeper.last()
+        return self.keeper.save(len(self.history.losses), self.snapshot)
 
     def step(self, epoch: int, rows: Any) -> dict[str, float]:
         """Each part's turn on one minibatch; their losses."""

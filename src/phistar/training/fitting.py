@@ -184,11 +184,11 @@ class Run:
     def begin(self, first: Snapshot | None, force: bool) -> None:
         """At the beginning, or as a snapshot was; SnapshotError if it does not fit."""
         if self.keeper is not None or first is not None:
-            self.settings = settings_of(self.algorithm, self.data, self.seed)
-            self.versions = versions_of(self.algorithm)
+            self.settings = settings_of({"": self.algorithm}, self.data, self.seed)
+            self.versions = versions_of({"": self.algorithm})
         if first is not None:
             first = fitting(first, self.settings, self.versions, force)
-            self.values = values_from(first, self.algorithm, self.values, force)
+            self.values = values_from(first, {"": self.algorithm}, self.values, force)
             self.history, self.at = first.history, first.position
             self.saved = first.step, replace(self.at)
             restore_callbacks(self.callbacks, first.callbacks)
@@ -261,7 +261,7 @@ class Run:
         """Everything as it is now, copied."""
         self.saved = len(self.history.losses), replace(self.at)
         return take(
-            self.algorithm,
+            {"": self.algorithm},
             self.values,
             self.seed,
             self.at,

@@ -99,21 +99,30 @@ def fitting(
     return replace(snapshot, position=position)
 
 
-def names_of(algorithm: Algorithm, values: Values) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The tensors whose values change, by name: the model's, and the optimizer's."""
-    model: dict[str, Tensor] = dict(algorithm.model.named_tensors())
+def names_of(
+    algorithms: Mapping[str, Algorithm], values: Values
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors whose values change, by name: the model's, and the optimizer's.
+
+    algorithms: one, called ""; or those that take turns, whose names are then in front.
+    """
+    first = next(iter(algorithms.values()))
+    model: dict[str, Tensor] = dict(first.model.named_tensors())
     own = set(model.values())
     kept: dict[str, Tensor] = {
-        name: tensor
+        f"{part}/{name}" if part else name: tensor
+        for part, algorithm in algorithms.items()
         for name, tensor in algorithm.parts.kept.items()
         if isinstance(tensor, Parameter) and tensor not in own
     }
     return {n: t for n, t in model.items() if t in values}, kept
 
 
-def values_from(snapshot: Snapshot, algorithm: Algorithm, values: Values, force: bool) -> Values:
+def values_from(
+    snapshot: Snapshot, algorithms: Mapping[str, Algorithm], values: Values, force: bool
+) -> Values:
     """The values of a snapshot, by tensor; SnapshotError if a shape or a name does not fit."""
-    model, optimizer = names_of(algorithm, values)
+    model, optimizer = names_of(algorithms, values)
     taken = restored(snapshot, "the model", model, snapshot.model, values, missing=False)
     taken |= restored(
         snapshot, "the optimizer", optimizer, snapshot.optimizer, values, missing=force

@@ -17,8 +17,10 @@ from phistar.ir.printer import print_statement
 from phistar.ir.program import Statement
 from phistar.language.tensors import Parameter
 from phistar.training.algorithm import Algorithm
+from phistar.training.steps import Step
 
 Settings = Mapping[str, Any]
+Parts = Mapping[str, Algorithm]  # one, called "", or those that take turns
 
 SAMPLE = 64  # rows of the data whose content is compared
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -38,9 +40,10 @@ EQUATIONS = {
 # fmt: on
 
 
-def settings_of(algorithm: Algorithm, data: Dataset, seed: int) -> dict[str, Any]:
+def settings_of(algorithms: Parts, data: Dataset, seed: int) -> dict[str, Any]:
     """All that the numbers of a training depend on, as JSON has it."""
-    step = algorithm.parts
+    algorithm = next(iter(algorithms.values()))
+    steps = [a.parts for a in algorithms.values()]
     return {
         "seed": int(seed),
         "batch_size": algorithm.batch.size,
@@ -48,17 +51,21 @@ def settings_of(algorithm: Algorithm, data: Dataset, seed: int) -> dict[str, Any
         "drop_last": algorithm.drop_last,
         "examples": len(data),
         "data": {name: form_of(data.columns[name]) for name in sorted(data.columns)},
-        "optimizer": shown(algorithm.optimizer),
-        "forward": digest_of(text(step.forward)),
-        "update": digest_of(text(step.update)),
-        "constants": digest_of(constants(algorithm)),
+        "optimizer": ", ".join(
+            f"{part}: {shown(a.optimizer)}" if part else shown(a.optimizer)
+            for part, a in algorithms.items()
+        ),
+        "forward": digest_of(line for step in steps for line in text(step.forward)),
+        "update": digest_of(line for step in steps for line in text(step.update)),
+        "constants": digest_of(c for step in steps for c in constants(step)),
     }
 
 
-def versions_of(algorithm: Algorithm) -> dict[str, str]:
+def versions_of(algorithms: Parts) -> dict[str, str]:
     """What the bits may depend on, though nothing of the user's does."""
     from phistar import __version__
 
+    algorithm = next(iter(algorithms.values()))
     return {
         "phistar": __version__,
         "numpy": np.__version__,
@@ -77,12 +84,11 @@ def text(statements: Iterable[Statement]) -> Iterator[bytes]:
     return (print_statement(s).encode() for s in statements)
 
 
-def constants(algorithm: Algorithm) -> Iterator[bytes]:
+def constants(step: Step) -> Iterator[bytes]:
     """The values that are read and never written."""
-    kept = algorithm.parts.kept
     return (
         np.ascontiguousarray(t.data).tobytes()
-        for _, t in sorted(kept.items())
+        for _, t in sorted(step.kept.items())
         if not isinstance(t, Parameter)
     )
 

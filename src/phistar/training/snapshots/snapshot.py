@@ -27,6 +27,7 @@ class Position:
     seen: int = 0
     seconds: float = 0.0
     ended: bool = False
+    parts: dict[str, float] = field(default_factory=dict)  # total by part, where parts take turns
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from phistar.training.snapshots.snapshot import Position, Snapshot
 
 
 def take(
-    algorithm: Algorithm,
+    algorithms: Mapping[str, Algorithm],
     values: Values,
     seed: int,
     position: Position,
@@ -23,13 +23,13 @@ def take(
     callbacks: Sequence[Any],
 ) -> Snapshot:
     """A snapshot of a training as it is now."""
-    model, optimizer = names_of(algorithm, values)
+    model, optimizer = names_of(algorithms, values)
     return Snapshot(
         {name: np.array(values[tensor]) for name, tensor in model.items()},
         {name: np.array(values[tensor]) for name, tensor in optimizer.items()},
         int(seed),
         len(history.losses),
-        replace(position),
+        replace(position, parts=dict(position.parts)),
         settings,
         versions,
         History(list(history.losses), list(history.epochs), list(history.skipped)),
