@@ -248,11 +248,13 @@ def test_a_tool_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_address_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHISTAR_OFFLINE")
     with pytest.raises(DataError, match="could not be fetched"):
         fetch.download((Path(__file__).parent / "none").as_uri(), "none")
 
 
-def test_a_download_is_whole(tmp_path: Path) -> None:
+def test_a_download_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHISTAR_OFFLINE")
     (tmp_path / "x").write_bytes(b"12345")
     assert fetch.download((tmp_path / "x").as_uri(), "x") == b"12345"
 
@@ -283,8 +285,11 @@ def the_wheel() -> catalogue.Wheel:
 
 
 def test_a_download_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHISTAR_OFFLINE")
+
     class Answer(io.BytesIO):
         headers: ClassVar = {"Content-Length": "10"}
+        status = 200
 
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"12345"))
     with pytest.raises(DataError, match="could not be fetched: it ended after 5 of 10 bytes"):
