@@ -60,6 +60,7 @@ def made(torch: Any, p: Any) -> Any:
 
 def judged(torch: Any, p: Any, x: Any) -> Any:
     F = torch.nn.functional
+    x = 2 * x - 1
     for n in range(2):
         x = linear(torch, p, f"discriminator.W{n}", f"discriminator.c{n}", x)
         x = F.leaky_relu(x, 0.2)

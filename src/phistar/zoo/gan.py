@@ -13,7 +13,7 @@ nets, NeurIPS 2014.
 from typing import Any
 
 import phistar as ph
-from phistar import leaky_relu, relu, sigmoid, softplus, stop_gradient
+from phistar import leaky_relu, nn, relu, sigmoid, softplus, stop_gradient
 
 b, i, j, k, l = ph.indices("b i j k l")  # batch, pixel, hidden unit, latent dimension, hidden unit
 
@@ -35,28 +35,34 @@ class Generator(ph.Model):
 
 
 class Discriminator(ph.Model):
-    """Images x[b, i] -> s[b], the logit of their being real."""
+    """Images x[b, i] -> s[b], the logit of their being real; some units are 0 in training."""
 
-    def __init__(self, pixels: int, hidden: int) -> None:
+    def __init__(self, pixels: int, hidden: int, dropout: float) -> None:
+        self.dropout = nn.Dropout(dropout)
         self.W0, self.c0 = ph.param(hidden, pixels), ph.param(hidden, init=0)
         self.W1, self.c1 = ph.param(hidden, hidden), ph.param(hidden, init=0)
         self.w2, self.c2 = ph.param(hidden), ph.param((), init=0)
 
     def __call__(self, x: Any) -> Any:
-        h0, h1, s = ph.tensors("h0 h1 s")
-        h0[b, j] = leaky_relu(self.W0[j, i] * x[b, i] + self.c0[j], 0.2)
-        h1[b, l] = leaky_relu(self.W1[l, j] * h0[b, j] + self.c1[l], 0.2)
-        s[b] = self.w2[l] * h1[b, l] + self.c2[()]
+        centred, h0, h1, s = ph.tensors("centred h0 h1 s")
+        centred[b, i] = 2 * x[b, i] - 1
+        h0[b, j] = leaky_relu(self.W0[j, i] * centred[b, i] + self.c0[j], 0.2)
+        d0 = self.dropout(h0)
+        h1[b, l] = leaky_relu(self.W1[l, j] * d0[b, j] + self.c1[l], 0.2)
+        d1 = self.dropout(h1)
+        s[b] = self.w2[l] * d1[b, l] + self.c2[()]
         return s
 
 
 class GAN(ph.Model):
     """Both, and the images that the generator makes of noise z[b, k]."""
 
-    def __init__(self, pixels: int = 784, hidden: int = 256, latent: int = 64) -> None:
+    def __init__(
+        self, pixels: int = 784, hidden: int = 256, latent: int = 64, dropout: float = 0.3
+    ) -> None:
         self.latent = latent
         self.generator = Generator(latent, hidden, pixels)
-        self.discriminator = Discriminator(pixels, hidden)
+        self.discriminator = Discriminator(pixels, hidden, dropout)
 
     def __call__(self, z: Any) -> Any:
         return self.generator(z)
