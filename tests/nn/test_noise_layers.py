@@ -163,6 +163,45 @@ def test_the_mean_remains(name: str) -> None:
     assert abs(y.mean() - mean) < 5 / groups.get(name.partition(":")[0], 5000) ** 0.5
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("field", ["uniform", "normal"])
+def test_fields_are_the_same_everywhere(field: str, backend: str) -> None:
+    """Masks that are compared with numbers differ in no bit; normal numbers by rounding."""
+    if backend == "xla":
+        pytest.importorskip("jax", reason="the xla backend needs jax: phistar[xla]")
+    at = tuple(ph.index(f"i{n}", size) for n, size in enumerate(SHAPE))
+
+    def drawn() -> Any:
+        u = ph.tensors("u")
+        u[at] = getattr(ph, field)[at]
+        return u
+
+    found, right = (ph.jit(drawn, backend=name)() for name in (backend, "reference"))
+    if field == "uniform":
+        assert_array_equal(found, right)
+    else:
+        assert_allclose(found, right, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_a_weight_that_is_dropped_has_no_gradient(backend: str) -> None:
+    layer = drop_connected(0.5)
+    i, o = ph.indices("i o")
+    x, G = rng.normal(size=(3, 6)), rng.normal(size=(3, 4))
+
+    def loss(layer: Any, x: Any, G: Any) -> Any:
+        return ph.sum[i, o](layer(x)[i, o] * G[i, o])
+
+    found = ph.grad(loss, backend=backend)(layer, x, G)["weight_raw"]
+    assert_allclose(found, G.T @ x * (uniform(4, 6) >= 0.5) * 2, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("layer", [nn.AlphaDropout(0.3), nn.FeatureAlphaDropout(0.3)])
+def test_gradients_of_alpha_dropout(layer: ph.Model) -> None:
+    b, c, p, q = ph.indices("b c p q")
+    ph.check_gradients(lambda x: ph.mean[b, c, p, q](layer(x)[b, c, p, q] ** 3), X)
+
+
 def test_every_name_has_a_row() -> None:
     assert_every_name_has_a_row(noise, ROWS)
 
@@ -245,6 +284,36 @@ def test_a_recurrent_mask_is_the_same_at_all_times() -> None:
     grown = np.array([1 + 2 + 4 + 8, 1])  # a unit that is seen doubles
     assert set(np.unique(y[0, 3])) == set(grown.astype(float))
     assert_array_equal(y[0, 1] == 3, y[0, 3] == 15)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.GRU, nn.UGRNN, nn.LSTM])
+def test_gradients_of_a_noisy_recurrence(make: Any) -> None:
+    """Finite differences see the masks that the backward program sees."""
+    layer = make(3, 2, zoneout=0.4, recurrent_dropout=0.4, dtype="f64")
+    b, t, j = ph.indices("b t j")
+
+    def loss(layer: Any, x: Any) -> Any:
+        return ph.mean[b, t, j](layer(x)[0][b, t, j] ** 3)
+
+    ph.check_gradients(loss, layer, rng.normal(size=(2, 3, 3)))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_an_lstm_whose_recurrent_weights_are_dropped(backend: str) -> None:
+    """Merity et al. (2018): one mask of weight_hh for all examples and times."""
+    layer = nn.LSTM(3, 4, dtype="f64")
+    x = rng.normal(size=(2, 5, 3))
+    dropped = nn.drop_connect(layer, 0.5, "weight_hh_l0")
+    y, _ = ph.jit(lambda layer, x: layer(x), backend=backend)(dropped, x)
+    w = {name: t.value for name, t in dropped.named_tensors().items()}
+    seen = uniform(16, 4) >= 0.5
+    short = {
+        "ih": w["weight_ih_l0"],
+        "hh": np.where(seen, w["weight_hh_l0_raw"] * 2, 0),
+        "b": w["bias_ih_l0"] + w["bias_hh_l0"],
+    }
+    never = np.zeros((2, 5, 1), bool)
+    assert_allclose(y, lstm(x, short, (never, never), np.ones(4)), rtol=1e-9)
 
 
 def test_cells_zone_out() -> None:
