@@ -471,3 +471,17 @@ def test_one_step_twice_is_two_snapshots(tmp_path: Path) -> None:
     assert names(tmp_path) == ["step-0000000005", "step-0000000005.2"]
     found, _ = newest(tmp_path)
     assert found is not None and found.path is not None and found.path.name.endswith(".2")
+
+
+def test_parameters_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    """The update of the third step is not finite: its snapshot would be of no use."""
+    b = ph.index("b")
+    x = np.ones(12)
+    x[5] = 0
+    with pytest.raises(ph.NotFiniteError, match="the update of step 3 was not finite"):
+        ph.fit(
+            Line(), lambda model, x: ph.sqrt(ph.abs(model.w * x[b])), ph.data.Dataset(x=x),
+            optimizer=ph.SGD(0.01), batch_size=2, shuffle=False, progress=False,
+            backend="numpy", snapshots=ph.Snapshots(tmp_path, every=3),
+        )  # fmt: skip
+    assert names(tmp_path) == []

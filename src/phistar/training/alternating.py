@@ -8,7 +8,7 @@ for each minibatch: for each part: forward and backward of its loss, update of i
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,9 @@ from phistar.training.metrics import Metric
 from phistar.training.nonfinite import Moment, refuse_not_finite
 from phistar.training.progress import Progress, progress_for
 from phistar.training.snapshots.keeper import Keeper
-from phistar.training.snapshots.resuming import fitting, snapshot_to_resume, values_from
-from phistar.training.snapshots.settings import settings_of, versions_of
-from phistar.training.snapshots.snapshot import Position, Snapshot
-from phistar.training.snapshots.taking import restore_callbacks, take
+from phistar.training.snapshots.resuming import snapshot_to_resume
+from phistar.training.snapshots.snapshot import Position
+from phistar.training.snapshots.survival import Survival
 from phistar.training.snapshots.wishes import Snapshots, as_wishes
 
 Losses = Mapping[str, Callable[..., Any]]
@@ -91,15 +90,19 @@ def alternate(
     }
     sets = validation_sets(validation)
     evaluators = {p: Evaluator(model, f, metrics, backend) for p, f in losses.items() if sets}
-    turns = Turns(algorithms, data, seed, progress_for(progress), sets, evaluators, callbacks)
     wishes = as_wishes(snapshots)
-    turns.keeper = None if wishes is None else Keeper(wishes)
+    keeper = None if wishes is None else Keeper(wishes)
+    survival = Survival(algorithms, data, seed, callbacks, keeper)
+    shown = progress_for(progress)
+    turns = Turns(algorithms, data, seed, shown, sets, evaluators, callbacks, survival)
+    for algorithm in algorithms.values():
+        turns.values |= algorithm.initial_values(seed)
     with (
         mode(model, training=True),
         stop_on_signals(ending=wishes is not None) as stop,
-        turns.keeper.opened(stop) if turns.keeper else nullcontext(),
+        keeper.opened(stop) if keeper else nullcontext(),
     ):
-        turns.begin(snapshot_to_resume(resume, wishes), force)
+        survival.begin(turns, snapshot_to_resume(resume, wishes), force)
         turns.train(stop)
     return turns.history
 
@@ -126,45 +129,27 @@ class Turns:
     validation: Mapping[str, Dataset]
     evaluators: Mapping[str, Evaluator]
     callbacks: Sequence[Callback]
+    survival: Survival
     history: History = field(default_factory=History)
     values: Values = field(default_factory=dict)
     at: Position = field(default_factory=Position)
-    keeper: Keeper | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)  # what snapshots say of the training
-    versions: Mapping[str, str] = field(default_factory=dict)
-    saved: tuple[int, Position] | None = None  # where the last snapshot was taken
-    saved_as: Path | None = None
 
     @property
     def first(self) -> Algorithm:
         return next(iter(self.algorithms.values()))
-
-    def begin(self, first: Snapshot | None, force: bool) -> None:
-        """At the beginning, or as a snapshot was; SnapshotError if it does not fit."""
-        for algorithm in self.algorithms.values():
-            self.values |= algorithm.initial_values(self.seed)
-        if self.keeper is not None or first is not None:
-            self.settings = settings_of(self.algorithms, self.data, self.seed)
-            self.versions = versions_of(self.algorithms)
-        if first is not None:
-            first = fitting(first, self.settings, self.versions, force)
-            self.values = values_from(first, self.algorithms, self.values, force)
-            self.history, self.at = first.history, first.position
-            self.saved = first.step, replace(self.at)
-            restore_callbacks(self.callbacks, first.callbacks)
-        if self.keeper is not None:
-            self.keeper.begin(first)
 
     def train(self, stop: Stop) -> None:
         """All epochs; the model has the values of the last whole step whatever happens."""
         epochs = self.first.epochs or 0
         self.progress.begin(epochs, len(self.data), self.at.epoch * len(self.data) + self.at.seen)
         try:
-            while self.at.epoch < epochs and not (self.at.ended or self.enough):
+            while self.at.epoch < epochs and not (self.at.ended or self.survival.enough(self)):
                 self.epoch(stop)
-            self.save()
+            self.survival.save(self)
+        except Interrupted:
+            raise
         except KeyboardInterrupt:
-            raise Interrupted(self.history, stop.signal, self.saved_as) from None
+            raise Interrupted(self.history, stop.signal) from None
         finally:
             self.progress.end()
             self.store()
@@ -180,10 +165,9 @@ class Turns:
                 at.parts[part] = at.parts.get(part, 0.0) + loss * len(rows)
             at.seconds = time.perf_counter() - began
             self.progress.step(at.epoch, at.seen, sum(losses.values()))
-            if self.keeper:
-                self.keeper.offer(len(self.history.losses), self.snapshot)
-            self.leave_if(stop)
-            if self.enough:
+            self.survival.offer(self)
+            self.survival.leave_if(self, stop)
+            if self.survival.enough(self):
                 return
         self.store()
         means = {f"train.{part}": total / at.seen for part, total in at.parts.items()}
@@ -193,44 +177,8 @@ class Turns:
         self.progress.epoch(record)
         ended = any([callback(self.history) is True for callback in self.callbacks])
         self.at = Position(at.epoch + 1, ended=ended)
-        if self.keeper:
-            value = metrics.get(self.keeper.wishes.metric)
-            self.keeper.offer_epoch(len(self.history.losses), self.snapshot, value)
-        self.leave_if(stop)
-
-    def leave_if(self, stop: Stop) -> None:
-        """If a signal came: save, then KeyboardInterrupt."""
-        if stop.requested:
-            self.saved_as = self.save()
-            raise KeyboardInterrupt
-
-    @property
-    def enough(self) -> bool:
-        """As many steps are done as the user wants for now."""
-        until = self.keeper.wishes.until if self.keeper else None
-        return until is not None and len(self.history.losses) >= until
-
-    def snapshot(self) -> Snapshot:
-        """Everything as it is now, copied."""
-        self.saved = len(self.history.losses), replace(self.at, parts=dict(self.at.parts))
-        return take(
-            self.algorithms,
-            self.values,
-            self.seed,
-            self.at,
-            self.history,
-            self.settings,
-            self.versions,
-            self.callbacks,
-        )
-
-    def save(self) -> Path | None:
-        """A snapshot of now, on the disk: where it is; None if there is none."""
-        if self.keeper is None or not self.history.losses:
-            return None
-        if self.saved == (len(self.history.losses), self.at):
-            return self.keeper.last()
-        return self.keeper.save(len(self.history.losses), self.snapshot)
+        self.survival.offer_epoch(self)
+        self.survival.leave_if(self, stop)
 
     def step(self, epoch: int, rows: Any) -> dict[str, float]:
         """Each part's turn on one minibatch; their losses."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,10 @@ from phistar.training.nonfinite import (
     spoiled,
 )
 from phistar.training.progress import Progress, progress_for
-from phistar.training.snapshots.keeper import FAR, Keeper
-from phistar.training.snapshots.resuming import fitting, snapshot_to_resume, values_from
-from phistar.training.snapshots.settings import settings_of, versions_of
-from phistar.training.snapshots.snapshot import Position, Snapshot
-from phistar.training.snapshots.taking import restore_callbacks, take
+from phistar.training.snapshots.keeper import Keeper
+from phistar.training.snapshots.resuming import snapshot_to_resume
+from phistar.training.snapshots.snapshot import Position
+from phistar.training.snapshots.survival import Survival
 from phistar.training.snapshots.wishes import Snapshots, as_wishes
 
 Array = np.ndarray[Any, Any]
@@ -112,16 +111,18 @@ def fit(
     sets = validation_sets(validation)
     evaluator = Evaluator(model, loss, metrics, backend) if sets else None
     values = algorithm.initial_values(seed)
-    run = Run(algorithm, data, seed, values, progress_for(progress), sets, evaluator, callbacks)
+    keeper = None if wishes is None else Keeper(wishes)
+    survival = Survival({"": algorithm}, data, seed, callbacks, keeper)
+    shown = progress_for(progress)
+    run = Run(algorithm, data, seed, values, shown, sets, evaluator, callbacks, survival)
     run.loops = compiles_loops(backend) and all(map(loopable, data.columns.values()))
     run.skips = nonfinite == "skip"
-    run.keeper = None if wishes is None else Keeper(wishes)
     with (
         mode(model, training=True),
         stop_on_signals(ending=wishes is not None) as stop,
-        run.keeper.opened(stop) if run.keeper else nullcontext(),
+        keeper.opened(stop) if keeper else nullcontext(),
     ):
-        run.begin(snapshot_to_resume(resume, wishes), force)
+        survival.begin(run, snapshot_to_resume(resume, wishes), force)
         run.train(stop)
     return run.history
 
@@ -164,14 +165,10 @@ class Run:
     validation: Mapping[str, Dataset]
     evaluator: Evaluator | None
     callbacks: Sequence[Callback]
+    survival: Survival
     history: History = field(default_factory=History)
     at: Position = field(default_factory=Position)
-    keeper: Keeper | None = None
     skips: bool = False  # steps that are not finite
-    settings: Mapping[str, Any] = field(default_factory=dict)  # what snapshots say of the training
-    versions: Mapping[str, str] = field(default_factory=dict)
-    saved: tuple[int, Position] | None = None  # where the last snapshot was taken
-    saved_as: Path | None = None  # the one to go on from, when a signal ends the training
     before: Moment | None = None  # the last step, for a NaN that shows only at the next one
     before_chunk: "Chunk | None" = None  # likewise
     loops: bool = False  # the backend does many steps in one call
@@ -181,33 +178,20 @@ class Run:
     def __post_init__(self) -> None:
         self.now = self.data  # as it is in this epoch
 
-    def begin(self, first: Snapshot | None, force: bool) -> None:
-        """At the beginning, or as a snapshot was; SnapshotError if it does not fit."""
-        if self.keeper is not None or first is not None:
-            self.settings = settings_of({"": self.algorithm}, self.data, self.seed)
-            self.versions = versions_of({"": self.algorithm})
-        if first is not None:
-            first = fitting(first, self.settings, self.versions, force)
-            self.values = values_from(first, {"": self.algorithm}, self.values, force)
-            self.history, self.at = first.history, first.position
-            self.saved = first.step, replace(self.at)
-            restore_callbacks(self.callbacks, first.callbacks)
-        if self.keeper is not None:
-            self.keeper.begin(first)
-
     def train(self, stop: Stop) -> None:
         """All epochs; the model has the values of the last whole step whatever happens."""
         epochs = self.algorithm.epochs or 0
         done = self.at.epoch * len(self.data) + self.at.seen
         self.progress.begin(epochs, len(self.data), done)
         try:
-            while self.at.epoch < epochs and not (self.at.ended or self.enough):
+            while self.at.epoch < epochs and not (self.at.ended or self.survival.enough(self)):
                 self.epoch(stop)
             self.check_result()
-            self.save()
+            self.survival.save(self)
+        except Interrupted:
+            raise
         except KeyboardInterrupt:
-            self.store()
-            raise Interrupted(self.history, stop.signal, self.saved_as) from None
+            raise Interrupted(self.history, stop.signal) from None
         finally:
             self.progress.end()
             self.store()
@@ -223,10 +207,10 @@ class Run:
                 self.progress.step(at.epoch, at.seen, loss)
             at.batch += len(chunk)
             at.seconds = time.perf_counter() - began
-            if self.keeper and at.batch < self.batches_in_epoch:
-                self.keeper.offer(len(self.history.losses), self.snapshot)
-            self.leave_if(stop)
-            if self.enough and at.batch < self.batches_in_epoch:
+            if at.batch < self.batches_in_epoch:
+                self.survival.offer(self)
+            self.survival.leave_if(self, stop)
+            if at.batch < self.batches_in_epoch and self.survival.enough(self):
                 return
         self.store()
         mean = at.total / at.seen if at.seen else float("nan")
@@ -235,49 +219,13 @@ class Run:
         self.progress.epoch(record)
         ended = any([callback(self.history) is True for callback in self.callbacks])
         self.at = Position(at.epoch + 1, ended=ended)
-        if self.keeper:
-            value = record.metrics.get(self.keeper.wishes.metric)
-            self.keeper.offer_epoch(len(self.history.losses), self.snapshot, value)
-        self.leave_if(stop)
-
-    def leave_if(self, stop: Stop) -> None:
-        """If a signal came: save, then KeyboardInterrupt."""
-        if stop.requested:
-            self.saved_as = self.save()
-            raise KeyboardInterrupt
-
-    @property
-    def enough(self) -> bool:
-        """As many steps are done as the user wants for now."""
-        until = self.keeper.wishes.until if self.keeper else None
-        return until is not None and len(self.history.losses) >= until
+        self.survival.offer_epoch(self)
+        self.survival.leave_if(self, stop)
 
     @property
     def batches_in_epoch(self) -> int:
         whole, rest = divmod(len(self.data), self.algorithm.batch.size)
         return whole + (rest > 0 and not self.algorithm.drop_last)
-
-    def snapshot(self) -> Snapshot:
-        """Everything as it is now, copied."""
-        self.saved = len(self.history.losses), replace(self.at)
-        return take(
-            {"": self.algorithm},
-            self.values,
-            self.seed,
-            self.at,
-            self.history,
-            self.settings,
-            self.versions,
-            self.callbacks,
-        )
-
-    def save(self) -> Path | None:
-        """A snapshot of now, on the disk: where it is; None if there is none."""
-        if self.keeper is None or not self.history.losses:
-            return None
-        if self.saved == (len(self.history.losses), self.at):
-            return self.keeper.last()
-        return self.keeper.save(len(self.history.losses), self.snapshot)
 
     def check_result(self) -> None:
         """NotFiniteError if the last update made a parameter that is not finite."""
@@ -302,8 +250,7 @@ class Run:
     @property
     def room(self) -> int:
         """How many steps the next call shall do: it ends where a snapshot is due."""
-        room = self.keeper.room(len(self.history.losses)) if self.keeper else FAR
-        return min(self.together, room)
+        return min(self.together, self.survival.room(self))
 
     def batches(self, epoch: int) -> Iterator[Array]:
         """The rows of each minibatch of an epoch."""

@@ -19,7 +19,7 @@ from phistar.training.snapshots.thread import Writer
 from phistar.training.snapshots.wishes import Snapshots
 from phistar.training.snapshots.writing import snapshots_in, write
 
-Make = Callable[[], Snapshot]
+Make = Callable[[], Snapshot | None]
 FAR = 1 << 62  # steps: never
 
 
@@ -141,18 +141,21 @@ class Keeper:
     def submit(self, step: int, make: Make) -> None:
         self.next_step = self.after(step)
         self.next_time = self.clock() + self.seconds
-        self.writer.submit(make())
+        snapshot = make()
+        if snapshot is not None:
+            self.writer.submit(snapshot)
 
     def save(self, step: int, make: Make) -> Path | None:
         """Take a snapshot and wait until it is written; where it is, None if that failed."""
         self.writer.wait()
         self.report()
         self.said = False  # what fails now is said again: it is the last
+        before = self.writer.last
         self.submit(step, make)
         self.writer.wait()
-        failed = self.writer.failure is not None
+        written = self.writer.last
         self.report()
-        return None if failed else self.writer.last
+        return None if written == before else written
 
     def last(self) -> Path | None:
         """The newest snapshot, when it is written."""
