@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import phistar as ph
-from phistar.errors import ShapeError
+from phistar.errors import DTypeError, ShapeError
 
 i, j = ph.indices("i j")
 
@@ -38,3 +38,48 @@ def test_a_deep_copy_is_a_model_of_its_own() -> None:
     second = copy.deepcopy(first)
     one, two = (next(iter(m.named_tensors().values())).definition.uid for m in (first, second))
     assert one != two
+
+
+# Found while models were written ------------------------------------------------------------------
+
+b, t, e, k, s = ph.indices("b t e k s")
+
+
+def test_pieces_inside_a_scan_of_which_one_is_known_later() -> None:
+    """x[b, t, e] = E[...], x[b, t, n + k] = c[b, t, k], where c is made in the same scan."""
+    rng = np.random.default_rng(0)
+    E, G, H = rng.normal(size=(7, 3)), rng.normal(size=(4, 7)), rng.normal(size=(4, 4))
+    word, source = rng.integers(0, 7, (2, 5)), rng.normal(size=(2, 6, 4))
+
+    def f(E: Any, word: Any, G: Any, H: Any, source: Any) -> Any:
+        x, c, h, a = ph.tensors("x c h a")
+        h[b, ph.first - 1, j] = 0
+        with ph.scan(t):
+            a[b, t, s] = ph.softmax[s](h[b, t - 1, j] * source[b, s, j])
+            c[b, t, k] = a[b, t, s] * source[b, s, k]
+            x[b, t, e] = E[word[b, t], e]
+            x[b, t, 3 + k] = c[b, t, k]
+            h[b, t, j] = ph.tanh(G[j, e] * x[b, t, e] + H[j, k] * h[b, t - 1, k])
+        return h
+
+    h = np.zeros((2, 4))
+    found = ph.jit(f, backend="numpy")(E, word, G, H, source)
+    for step in range(5):
+        scores = np.einsum("bj,bsj->bs", h, source)
+        weights = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        x = np.concatenate([E[word[:, step]], np.einsum("bs,bsk->bk", weights, source)], 1)
+        h = np.tanh(x @ G.T + h @ H.T)
+        assert_allclose(found[:, step], h, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(-100, "u1"), (256, "u1"), (-129, "i1"), (2**40, "i4")]
+)
+def test_a_number_that_its_type_does_not_have(number: int, dtype: str) -> None:
+    def f(x: Any) -> Any:
+        y = ph.tensors("y")
+        y[b] = ph.where(x[b] > 2, x[b], number)
+        return y
+
+    with pytest.raises(DTypeError, match=f"{number} is none of the numbers of"):
+        ph.jit(f, backend="numpy")(np.arange(5, dtype=dtype))

@@ -7,6 +7,8 @@ constructors never simplify.
 
 from dataclasses import replace
 
+import numpy as np
+
 from phistar.errors import DTypeError
 from phistar.ir.dtypes import DEFAULT_FLOAT, AnyType, DType, Weak, join
 from phistar.ir.primitives import Primitive, Reduction, Typing
@@ -166,9 +168,24 @@ def settle(e: Expr, dtype: DType) -> Expr:
             return Apply(function, tuple(settle(a, dtype) for a in args), dtype)
         case Reduce():
             return replace(e, body=settle(e.body, dtype), dtype=dtype)
-        case Const() | IndexValue() | Random() | Argument():
+        case Const():
+            refuse_outside(e.value, dtype)
+            return replace(e, dtype=dtype)
+        case IndexValue() | Random() | Argument():
             return replace(e, dtype=dtype)
     raise TypeError(f"not a weak expression: {e!r}")
+
+
+def refuse_outside(value: Number, dtype: DType) -> None:
+    """DTypeError for a whole number that the type does not have."""
+    if not dtype.is_integer or isinstance(value, bool):
+        return
+    limits = np.iinfo(dtype.numpy)
+    if not limits.min <= value <= limits.max:
+        raise DTypeError(
+            f"{value} is none of the numbers of {dtype.value}, {limits.min} to {limits.max}: "
+            f'write ph.cast(..., "i64") of what it meets'
+        )
 
 
 def retype_own(e: Apply, dtype: DType) -> Apply:

@@ -63,14 +63,20 @@ def box_of(equation: Equation) -> Box:
     )
 
 
-def extend(definition: Definition) -> None:
-    """Let the sizes and the halo of a tensor follow from the boxes of its equations."""
+def extend(definition: Definition, whole: bool = False) -> None:
+    """Let the sizes and the halo of a tensor follow from the boxes of its equations.
+
+    whole: only on axes where all of them are known, as long as others may still be found: a piece
+    that is known would else be taken for all.
+    """
     if definition.sizes is None:
         return
     boxes = [box_of(e) for e in definition.equations]
     for axis in range(len(definition.sizes)):
         intervals = [box[axis] for box in boxes]
         known = [i for i in intervals if i is not None]
+        if whole and len(known) < len(intervals):
+            continue
         if not definition.declared:
             core = [
                 last + 1

@@ -116,14 +116,15 @@ def solve(group: Group) -> None:
             if any(found):
                 progress = True
                 break
-        for equation in group.equations:
-            if not equation.is_update:
-                progress = grow(equation.definition) or progress
+        grown = [equation.definition for equation in group.equations if not equation.is_update]
+        whole = [grow(definition, whole=True) for definition in grown]
+        progress = progress or any(whole) or any(grow(definition) for definition in grown)
 
 
-def grow(definition: Definition) -> bool:
+def grow(definition: Definition, whole: bool = False) -> bool:
+    """Sizes from the pieces of a tensor; whole: of the axes on which all pieces are known."""
     before = (list(definition.sizes or ()), list(definition.halo))
-    pieces.extend(definition)
+    pieces.extend(definition, whole)
     return before != (definition.sizes, definition.halo)
 
 

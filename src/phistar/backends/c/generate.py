@@ -92,6 +92,9 @@ class Generation:
         self.names = Names()
         for t in (*program.inputs, *self.outputs):
             self.names(t, t.name)
+        for leaf in every_leaf(parts):  # before the first loop variable gets a name
+            for access in accesses(leaf):
+                self.names(access.tensor, access.tensor.name)
         self.order(parts)
         self.uses = Counter(a.tensor for leaf in every_leaf(parts) for a in accesses(leaf))
         self.used: dict[Tensor, None] = {}
