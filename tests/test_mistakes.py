@@ -667,6 +667,8 @@ def log_of_difference(model, x, target):
 the loss is nan at epoch 1, step 1
   loss += Σ_b log(y[b] - target[b]) / 2          <place>
   is the first statement whose result is not finite: loss is nan
+  it read y = 3, target = 5
+  the minibatch has the examples 2, 3
 """,
 )
 def nan_in_the_loss() -> None:
