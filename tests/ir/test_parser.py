@@ -102,3 +102,25 @@ def test_bad_texts(text: str, message: str) -> None:
     with pytest.raises(ParseError, match=message) as caught:
         parse(text)
     assert "line " in str(caught.value) and "^" in str(caught.value)
+
+
+def test_tensors_may_be_named_like_functions() -> None:
+    """A name that brackets and then parentheses follow is the reduction: mean[i](...)."""
+    text = """
+program named
+index b < 2, i < 3
+input exp[2, 3] f64
+value mean[2] f64
+value max[] f64
+output mean, max
+
+mean[b] = mean[i](exp[b, i] - max[i](exp[b, i]))
+max = exp(mean[0]) * (mean[1] + max[b : mean[b] < 0](mean[b]))
+"""
+    program = parse(text)
+    assert parse(str(program)) == program
+    x = np.random.default_rng(0).normal(size=(2, 3))
+    outputs = reference.compile(program)({"exp": x})
+    mean = (x - x.max(1, keepdims=True)).mean(1)
+    assert_allclose(outputs["mean"], mean)
+    assert_allclose(outputs["max"], np.exp(mean[0]) * (mean[1] + mean.max()))

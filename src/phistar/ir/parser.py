@@ -365,7 +365,7 @@ class Parser:
         name = line.name("an expression")
         if name in self.arguments:  # inside a function of the user's own they come first
             return Argument(name, self.arguments[name])
-        if name in self.tensors:
+        if name in self.tensors and not self.applied(line, name):
             return self.load(line, self.tensors[name])
         if name in LITERALS:
             return const(LITERALS[name])
@@ -376,6 +376,14 @@ class Parser:
         if line.here.text == "(":
             return self.call(line, name)
         return index_value(self.index(line, name))
+
+    def applied(self, line: Line, name: str) -> bool:
+        """Whether the name of a tensor is here that of a function or reduction: mean[b](...)."""
+        if line.here.text == "(":
+            return True
+        if name not in REDUCTIONS or line.here.text != "[":
+            return False
+        return line.ahead(line.closing() + 1).text == "("
 
     def random(self, line: Line, distribution: Distribution) -> Expr:
         place = line.whole("the number of a random field") if line.accept("#") else 0
