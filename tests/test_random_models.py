@@ -1,9 +1,11 @@
-"""Random models have the same value and the same gradients on every backend.
+"""Random models have the same value and the same gradients on every backend, and print as text that
+reads back.
 
 PHISTAR_FUZZ=n tries n times as many.
 """
 
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,12 @@ from numpy.testing import assert_allclose
 
 import phistar as ph
 from phistar.backends.c.toolchain import find_compiler
+from phistar.ir.parser import parse
 from random_models import random_model
 
 FUZZ = int(os.environ.get("PHISTAR_FUZZ", "1"))
 CHUNK = 5
+NOTE = re.compile("  # .*")  # a reader is told things that a parser is not
 
 
 def value_and_gradients(seed: int, backend: str) -> list[np.ndarray]:
@@ -66,3 +70,14 @@ def test_xla(chunk: int) -> None:
 def test_finite_differences(seed: int) -> None:
     f, arrays = random_model(1000 + seed)
     ph.check_gradients(f, *arrays)
+
+
+@pytest.mark.parametrize("chunk", range(6 * FUZZ))
+def test_text_reads_back(chunk: int) -> None:
+    for seed in seeds(chunk):
+        f, arrays = random_model(seed)
+        trace = ph.trace(f, *arrays)
+        for program in (trace.source, trace.backward().source):
+            text = str(program)
+            assert parse(text) == program, f"random_model({seed})"
+            assert str(parse(text)) == NOTE.sub("", text), f"random_model({seed})"
