@@ -54,3 +54,20 @@ def test_a_callback_ends_it_for_good(tmp_path: Path) -> None:
     for _ in range(2):
         _, history = train(tmp_path, resume=True, callbacks=[lambda h: len(h.epochs) == 2])
         assert len(history.losses) == 6
+
+
+def test_augmentation_is_another_in_every_epoch() -> None:
+    seen: list[float] = []
+
+    def drawn(x: Any, rng: Any) -> dict[str, Any]:
+        seen.append(rng.random())
+        return {"x": x}
+
+    rng = np.random.default_rng(0)
+    data = ph.data.Dataset(x=rng.random((8, 6)).astype(np.float32)).map(drawn)
+    seen.clear()
+    alternate(
+        small(), gan.LOSSES, data, optimizer=ph.SGD(0.1), epochs=3, batch_size=4,
+        backend="numpy", progress=False,
+    )  # fmt: skip
+    assert len(seen) == len(set(seen)) == 24

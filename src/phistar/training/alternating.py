@@ -157,9 +157,10 @@ class Turns:
     def epoch(self, stop: Stop) -> None:
         """One pass over the data, or the rest of one, then the measuring."""
         at, first, began = self.at, self.first, time.perf_counter() - self.at.seconds
-        order = Order(len(self.data), self.seed, at.epoch, first.shuffle)
+        data = self.data.at(self.seed, at.epoch)
+        order = Order(len(data), self.seed, at.epoch, first.shuffle)
         for rows in minibatches(order, first.batch.size, first.drop_last, at.batch):
-            losses = self.step(at.epoch, rows)
+            losses = self.step(at.epoch, rows, data.batch(rows))
             at.batch, at.seen = at.batch + 1, at.seen + len(rows)
             for part, loss in losses.items():
                 at.parts[part] = at.parts.get(part, 0.0) + loss * len(rows)
@@ -180,9 +181,9 @@ class Turns:
         self.survival.offer_epoch(self)
         self.survival.leave_if(self, stop)
 
-    def step(self, epoch: int, rows: Any) -> dict[str, float]:
+    def step(self, epoch: int, rows: Any, columns: Mapping[str, Any]) -> dict[str, float]:
         """Each part's turn on one minibatch; their losses."""
-        losses, columns = {}, self.data.batch(rows)
+        losses: dict[str, float] = {}
         values, number = self.values, len(self.history.losses)
         for n, (part, algorithm) in enumerate(self.algorithms.items()):
             now = Moment(values, columns, rows, self.seed + n * BETWEEN, number)
