@@ -25,6 +25,8 @@ from phistar.errors import (
     PhistarError,
     ProgramError,
     ShapeError,
+    SnapshotError,
+    SnapshotWarning,
     SubscriptError,
     SummationError,
     UsageError,
@@ -151,6 +153,7 @@ if TYPE_CHECKING:
     from phistar.training.exporting import export_c as export_c
     from phistar.training.fitting import fit as fit
     from phistar.training.history import History as History
+    from phistar.training.interruption import Interrupted as Interrupted
     from phistar.training.snapshots import Snapshot as Snapshot
     from phistar.training.snapshots import Snapshots as Snapshots
 
@@ -181,6 +184,7 @@ LATER: dict[str, str] = {
     "evaluate": "phistar.training.evaluating",
     "predict":  "phistar.training.evaluating",
     "export_c": "phistar.training.exporting",
+    "Interrupted": "phistar.training.interruption",
     "History":  "phistar.training.history",
     "Snapshot": "phistar.training.snapshots.snapshot",
     "Snapshots": "phistar.training.snapshots.wishes",
