@@ -20,8 +20,11 @@ GZIP = b"\x1f\x8b"
 BYTE = 8  # the code of unsigned bytes
 
 
-def read_idx(path: Path, rank: int) -> Bytes:
-    """The array in a file, gzipped or not; DataError if it is damaged or has another rank."""
+def read_idx(path: Path, rank: int | None) -> Bytes:
+    """The array in a file, gzipped or not; DataError if it is damaged or has another rank.
+
+    rank: how many axes it has; None: any number.
+    """
     try:
         content = path.read_bytes()
         if content.startswith(GZIP):
@@ -33,12 +36,13 @@ def read_idx(path: Path, rank: int) -> Bytes:
     return parse_idx(content, str(path), rank)
 
 
-def parse_idx(content: bytes, name: str, rank: int) -> Bytes:
+def parse_idx(content: bytes, name: str, rank: int | None) -> Bytes:
     """The array in the content of a file, which messages call `name`."""
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != BYTE:
         raise DataError(
             f"{name} is not an idx file of bytes: it begins with {content[:4].hex(' ')}"
         )
+    rank = content[3] if rank is None else rank
     if content[3] != rank:
         raise DataError(f"{name} has {content[3]} axes, but {rank} were expected")
     start = 4 + 4 * rank
@@ -51,6 +55,8 @@ def parse_idx(content: bytes, name: str, rank: int) -> Bytes:
             f"{name} is damaged: shape {shape} takes {count} bytes, "
             f"but {len(content) - start} follow the header"
         )
+    if rank > 32:  # NumPy 1 has no more axes
+        raise DataError(f"{name} has {rank} axes, more than an array can have")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
