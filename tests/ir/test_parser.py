@@ -124,3 +124,11 @@ max = exp(mean[0]) * (mean[1] + max[b : mean[b] < 0](mean[b]))
     mean = (x - x.max(1, keepdims=True)).mean(1)
     assert_allclose(outputs["mean"], mean)
     assert_allclose(outputs["max"], np.exp(mean[0]) * (mean[1] + mean.max()))
+
+
+def test_tensors_with_axes_may_be_named_like_indices() -> None:
+    text = "index e < 2\ninput e[2] f64\nvalue y[2] f64\noutput y\n\ny[e] = e[e] * e + e[1]\n"
+    program = parse("program named\n" + text)
+    assert parse(str(program)) == program
+    found = reference.compile(program)({"e": np.array([3.0, 5.0])})
+    assert_allclose(found["y"], [5, 10])

@@ -365,7 +365,7 @@ class Parser:
         name = line.name("an expression")
         if name in self.arguments:  # inside a function of the user's own they come first
             return Argument(name, self.arguments[name])
-        if name in self.tensors and not self.applied(line, name):
+        if name in self.tensors and not self.another(line, name):
             return self.load(line, self.tensors[name])
         if name in LITERALS:
             return const(LITERALS[name])
@@ -377,9 +377,11 @@ class Parser:
             return self.call(line, name)
         return index_value(self.index(line, name))
 
-    def applied(self, line: Line, name: str) -> bool:
-        """Whether the name of a tensor is here that of a function or reduction: mean[b](...)."""
+    def another(self, line: Line, name: str) -> bool:
+        """Whether the name of a tensor is here that of a function, mean[b](...), or an index."""
         if line.here.text == "(":
+            return True
+        if name in self.local and self.tensors[name].shape and line.here.text != "[":
             return True
         if name not in REDUCTIONS or line.here.text != "[":
             return False
