@@ -3,13 +3,16 @@
 from phistar.data.adapters import from_datasets, from_iterable, from_source
 from phistar.data.catalogue import CATALOGUE
 from phistar.data.columns import Column, column
+from phistar.data.corpora import ptb, shakespeare
 from phistar.data.dataset import BatchSpec, ColumnSpec, Dataset
 from phistar.data.files import csv, hdf5, idx, npy, npz, parquet
-from phistar.data.images import fashion_mnist, mnist
+from phistar.data.images import cifar10, cifar100, digits, fashion_mnist, kmnist, mnist
 from phistar.data.lazy import Lazy
 from phistar.data.media import image_folder, tar, wav
 from phistar.data.order import Order, minibatches, order, positions
 from phistar.data.sampling import concatenate
+from phistar.data.sentiment import imdb, sst
+from phistar.data.vocabulary import TextDataset, Vocabulary
 from phistar.data.windows import text
 
 __all__ = [
@@ -20,9 +23,14 @@ __all__ = [
     "Dataset",
     "Lazy",
     "Order",
+    "TextDataset",
+    "Vocabulary",
+    "cifar10",
+    "cifar100",
     "column",
     "concatenate",
     "csv",
+    "digits",
     "fashion_mnist",
     "from_datasets",
     "from_iterable",
@@ -30,6 +38,8 @@ __all__ = [
     "hdf5",
     "idx",
     "image_folder",
+    "imdb",
+    "kmnist",
     "minibatches",
     "mnist",
     "npy",
@@ -37,6 +47,9 @@ __all__ = [
     "order",
     "parquet",
     "positions",
+    "ptb",
+    "shakespeare",
+    "sst",
     "tar",
     "text",
     "wav",

