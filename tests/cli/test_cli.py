@@ -182,7 +182,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     [
         (["tran"], "there is no command 'tran': did you mean train?"),
         (["fly"], "there is no command 'fly': "
-         "there is train, eval, predict, show, check, verify-resume, time, info"),
+         "there is train, eval, predict, show, check, verify-resume, time, export, info"),
         (["train"], "the following arguments are required: RECIPE (see phistar train --help)"),
         (["train", "mnist-mpl"], "there is no recipe 'mnist-mpl': did you mean mnist-mlp?"),
         (["train", "mnist-mlp", "--epoch", "3"],
@@ -258,3 +258,29 @@ def test_the_form_of_the_examples_is_that_of_the_data(
     recipe = recipes.RECIPES[name]
     for data in recipe.data():
         assert recipe.example(3).spec(3).columns == data.spec(3).columns
+
+
+def test_training_begins_with_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "train", "mnist-mlp", "--batch-size", "32", "--out", "runs/first")
+    weights = "runs/first/model.safetensors"
+    status, out, _ = run(
+        capsys, "train", "mnist-mlp", "--epochs", "0", "--weights", weights, "--out", "runs/next"
+    )
+    assert status == 0 and out.splitlines()[0] == "4 matched"
+    assert Path("runs/next/model.safetensors").read_bytes() == Path(weights).read_bytes()
+    status, _, err = run(capsys, "train", "mnist-mlp", "--weights", "none.safetensors")
+    assert status == 1 and "none.safetensors" in err
+
+
+def test_export_of_a_training_and_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "export", "mnist-mlp", "--out", "c", "--epochs", "1")
+    assert status == 0 and "build it with: cd c && cc -O3 *.c -lm" in out
+    assert (Path("c") / "train.c").is_file() and "main.c" in out
+    run(capsys, "train", "mnist-mlp", "--epochs", "1", "--out", "runs/one")
+    status, out, _ = run(capsys, "export", "runs/one", "--out", "p", "--batch-size", "4")
+    assert status == 0 and (Path("p") / "predict.c").is_file()
+    status, _, err = run(capsys, "export", "mnist-mlp", "--out", "q", "--batch-size", "1000")
+    assert (status, err) == (
+        2,
+        "phistar: mnist-mlp has 200 examples, fewer than a batch of 1000\n",
+    )

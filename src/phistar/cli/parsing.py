@@ -54,6 +54,10 @@ examples:
 
 Every part runs in a process of its own. Exit status 1 if one bit differs.
 """
+EXPORT_EXAMPLES = """examples:
+  phistar export mnist-mlp --out mnist-c --epochs 2     the whole training, with its data
+  phistar export runs/mnist-mlp-mine --out mlp-c        what the trained model says
+"""
 SHOW_EXAMPLES = """\
 examples:
   phistar show mnist-mlp                    the forward program: the loss, statement by statement
@@ -121,6 +125,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         "check": check(under),
         "verify-resume": verifying(under),
         "time": timing(under),
+        "export": exporting(under),
         "info": info(under),
     }
     return parser, commands
@@ -154,6 +159,9 @@ def train(under: Any) -> Parser:
     made.add_argument("--lr", type=float, help="the rate of the optimizer")
     made.add_argument("--seed", type=whole(0), help="parameters and order follow from it")
     made.add_argument("--out", type=Path, help="folder of the run; default runs/RECIPE-TIME")
+    made.add_argument(
+        "--weights", type=Path, help="begin with those of a file: safetensors, .pth, .npz, .h5"
+    )
     add_backend(made)
     add_snapshots(made)
     return made
@@ -235,6 +243,18 @@ def timing(under: Any) -> Parser:
     made.add_argument("recipe", metavar="RECIPE", help=recipes())
     made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch")
     made.add_argument("--steps", type=whole(1), default=200, help="how many steps are timed")
+    return made
+
+
+def exporting(under: Any) -> Parser:
+    summary = "write a recipe's training, or a trained model, as C that builds without Python"
+    made = command(under, "export", summary, EXPORT_EXAMPLES, "exporting:run")
+    made.add_argument("what", metavar="RECIPE", help="a recipe: its training; a run: its model")
+    made.add_argument("--out", type=Path, required=True, help="an empty folder, or one to make")
+    made.add_argument("--weights", type=Path, help="a recipe's model with the weights of a file")
+    made.add_argument("--epochs", type=whole(1), help="passes over the training set")
+    made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch, or in a call")
+    made.add_argument("--seed", type=whole(0), default=0, help="parameters and order follow")
     return made
 
 

@@ -23,7 +23,7 @@ from phistar.cli.runs import (
 from phistar.compiler import default_backend
 from phistar.errors import PhistarError, UsageError
 from phistar.language.models import Model
-from phistar.parameters.saving import save
+from phistar.parameters.saving import load, save
 from phistar.training.fitting import fit
 from phistar.training.history import History
 from phistar.training.interruption import Interrupted
@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_of(args, chosen, earlier)
     train, test = chosen.data()
     model = chosen.model()
+    if args.weights is not None:
+        print(load(model, args.weights))
     steps = settings["epochs"] * -(-len(train) // settings["batch_size"])
     optimizer = chosen.training(settings["rate"], steps)
     source = listed(
