@@ -43,7 +43,9 @@ class Column:
 
     def __getitem__(self, rows: Any) -> Array:
         """Rows as the model sees them."""
-        stored = self.array[rows if self.rows is None else self.rows[rows]]
+        array = self.array  # rows of a memory map are quicker if it is seen as a plain array
+        array = np.asarray(array) if isinstance(array, np.memmap) else array
+        stored = array[rows if self.rows is None else self.rows[rows]]
         if self.divisor is None:
             return np.asarray(stored, self.dtype.numpy)
         return np.asarray(np.divide(stored, self.divisor, dtype=self.dtype.numpy))
