@@ -20,7 +20,7 @@ resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]), int(sys.argv[2])))
 total = 0
 for step, batch in enumerate(data.batches(64, shuffle=True)):
     total += int(batch["x"].sum())
-    if step == 30:
+    if step == 200:
         break
 try:
     np.ones(int(sys.argv[2]), np.uint8)

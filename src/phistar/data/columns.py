@@ -45,7 +45,17 @@ class Column:
         """Rows as the model sees them."""
         array = self.array  # rows of a memory map are quicker if it is seen as a plain array
         array = np.asarray(array) if isinstance(array, np.memmap) else array
-        stored = array[rows if self.rows is None else self.rows[rows]]
+        return self.seen(array[rows if self.rows is None else self.rows[rows]])
+
+    def take(self, rows: Array) -> Array:
+        """As column[rows], for a list of whole numbers that are known to be rows; faster."""
+        at = rows if self.rows is None else self.rows[rows]
+        if isinstance(self.array, Lazy):
+            return self.seen(self.array[at])
+        return self.seen(np.asarray(self.array).take(at, axis=0, mode="clip"))
+
+    def seen(self, stored: Array) -> Array:
+        """Stored numbers as the model sees them."""
         if self.divisor is None:
             return np.asarray(stored, self.dtype.numpy)
         return np.asarray(np.divide(stored, self.divisor, dtype=self.dtype.numpy))

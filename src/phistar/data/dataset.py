@@ -83,7 +83,9 @@ class Dataset:
     def batch(self, rows: Rows | slice) -> dict[str, Array]:
         """The examples in these rows, by column, as the model sees them."""
         at = self._rows(rows)
-        return {name: c[at] for name, c in self._columns.items()}
+        if isinstance(at, slice):
+            return {name: c[at] for name, c in self._columns.items()}
+        return {name: c.take(at) for name, c in self._columns.items()}
 
     @overload
     def __getitem__(self, key: str) -> Array: ...
