@@ -182,7 +182,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     [
         (["tran"], "there is no command 'tran': did you mean train?"),
         (["fly"], "there is no command 'fly': "
-         "there is train, eval, predict, show, check, verify-resume, time, export, info"),
+         "there is train, eval, predict, show, check, verify-resume, time, export, data, info"),
         (["train"], "the following arguments are required: RECIPE (see phistar train --help)"),
         (["train", "mnist-mpl"], "there is no recipe 'mnist-mpl': did you mean mnist-mlp?"),
         (["train", "mnist-mlp", "--epoch", "3"],

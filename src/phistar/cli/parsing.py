@@ -17,6 +17,7 @@ examples:
   phistar eval runs/mnist-mlp-20260101-120000
   phistar show mnist-mlp --backward         the equations and their backward program
   phistar check mnist-mlp                   each backward statement, held against differences
+  phistar data list                         the data sets that come by name
   phistar info                              versions, backends, folders
 
 files: PHISTAR_DATA names a folder with data sets, PHISTAR_HOME one for phistar's own files.
@@ -58,6 +59,15 @@ EXPORT_EXAMPLES = """examples:
   phistar export mnist-mlp --out mnist-c --epochs 2     the whole training, with its data
   phistar export runs/mnist-mlp-mine --out mlp-c        what the trained model says
 """
+DATA_EXAMPLES = """\
+examples:
+  phistar data list                         every set: examples, bytes, where it is, licence
+  phistar data get cifar10                  fetch it, check it, keep it
+  phistar data show mnist                   the first pictures, in mnist.png
+  phistar data show sst --examples 5 --seed 1
+
+docs/datasets.md has their columns and sources.
+"""
 SHOW_EXAMPLES = """\
 examples:
   phistar show mnist-mlp                    the forward program: the loss, statement by statement
@@ -93,8 +103,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError(f"there is no command {argv[0]!r}: {suggestion(argv[0], commands)}")
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        refuse_unknown(unknown[0], commands.get(argv[0], parser))
+        refuse_unknown(unknown[0], innermost(commands.get(argv[0], parser), argv[1:]))
     return args
+
+
+def innermost(parser: Parser, words: Sequence[str]) -> Parser:
+    """The parser of an action, if the command has actions and the next word is one."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) and words and words[0] in action.choices:
+            found: Parser = action.choices[words[0]]
+            return found
+    return parser
 
 
 def refuse_unknown(word: str, parser: Parser) -> NoReturn:
@@ -126,6 +145,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         "verify-resume": verifying(under),
         "time": timing(under),
         "export": exporting(under),
+        "data": datasets(under),
         "info": info(under),
     }
     return parser, commands
@@ -255,6 +275,23 @@ def exporting(under: Any) -> Parser:
     made.add_argument("--epochs", type=whole(1), help="passes over the training set")
     made.add_argument("--batch-size", type=whole(1), help="examples in a minibatch, or in a call")
     made.add_argument("--seed", type=whole(0), default=0, help="parameters and order follow")
+    return made
+
+
+def datasets(under: Any) -> Parser:
+    made = command(
+        under, "data", "list, fetch and look at data sets", DATA_EXAMPLES, "datasets:list_sets"
+    )
+    inner = made.add_subparsers(title="actions", metavar="ACTION", required=True)
+    command(inner, "list", "list the data sets and where they are", "", "datasets:list_sets")
+    getting = command(inner, "get", "fetch a data set, if it is not here", "", "datasets:get")
+    getting.add_argument("name", metavar="NAME", help="as `phistar data list` has it")
+    showing = command(inner, "show", "pictures or texts of a data set", "", "datasets:show")
+    showing.add_argument("name", metavar="NAME", help="as `phistar data list` has it")
+    showing.add_argument("--examples", type=whole(1), help="how many; 160 pictures, 3 texts")
+    showing.add_argument("--test", action="store_true", help="those of the test set")
+    showing.add_argument("--seed", type=whole(0), help="chosen at random; the first ones if absent")
+    showing.add_argument("--out", type=Path, help="file of the pictures; NAME.png")
     return made
 
 

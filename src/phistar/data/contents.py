@@ -152,13 +152,26 @@ def from_installed(known: FileSet) -> Contents:
     """The one part, out of a Python package that is installed; its code does not run."""
     if known.installed is None:
         raise NotHere
-    package, inside = known.installed
-    spec = find_spec(package)
-    places = [Path(p) / inside for p in (spec.submodule_search_locations or ())] if spec else []
-    path = next((p for p in places if p.is_file()), None)
+    path = installed_at(known)
     if path is None:
-        raise NotHere(f"no {package} with {inside}")
+        raise NotHere("no {} with {}".format(*known.installed))
     return {known.parts[0]: read(path)}
+
+
+def installed_at(known: FileSet) -> Path | None:
+    """Where an installed package has the one part."""
+    package, inside = known.installed or ("", "")
+    spec = find_spec(package) if package else None
+    places = [Path(p) / inside for p in (spec.submodule_search_locations or ())] if spec else []
+    return next((p for p in places if p.is_file()), None)
+
+
+def present(known: FileSet, folder: Path) -> bool:
+    """All parts are in a folder, loose or packed; nothing is read."""
+    packed_ = [folder / remote.name for remote in known.remotes]
+    return all(file_of(folder, part) for part in known.parts) or (
+        bool(packed_) and all(path.is_file() for path in packed_)
+    )
 
 
 def from_registry(known: FileSet) -> Contents:
