@@ -215,3 +215,18 @@ def wide_loss(model: Wide, x: Any) -> Any:
     y = ph.tensors("y")
     y[b, j] = model.W[j, i] * x[b, i]
     return ph.sum[j](y[b, j] ** 2)
+
+
+@pytest.mark.parametrize(("rows", "channels", "size"), [(16, 64, 3), (8, 40, 2), (40, 33, 4)])
+def test_small_pictures_with_many_channels(rows: int, channels: int, size: int) -> None:
+    """The products of a convolution's gradients are those of turned pictures."""
+    rng = np.random.default_rng(rows)
+    x = rng.normal(size=(rows, channels, size, size))
+    K = rng.normal(size=(channels, channels, 3, 3))
+
+    def f(x: Any, K: Any) -> Any:
+        y = ph.tensors("y")
+        y[b, k, p, q] = K[k, c, i, j] * x[b, c, ph.pad(p + i, 1), ph.pad(q + j, 1)]
+        return ph.mean[b, k, p, q](y[b, k, p, q] ** 2)
+
+    assert "x.grad.padded.windows" in agrees(f, x, K)

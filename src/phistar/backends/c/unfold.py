@@ -32,6 +32,7 @@ USES = 8  # of each number that is laid out, at least
 LONG = 64  # columns, or sums, of a product that is quick enough
 COLUMNS = 32  # of the product, at least
 ROOM = 1 << 18  # numbers that are laid out for one example, at most
+LARGEST = 1 << 24  # numbers that are laid out for all
 
 
 def unfold(program: Program) -> Program:
@@ -60,7 +61,8 @@ def unfolded(a: Assign, names: Names) -> list[Assign]:
         if bare(weights) and bare(a.target) and not bare(pictures):
             return laid_out(a, weights, pictures, names)
         if bare(weights) and bare(pictures) and not bare(a.target) and parameter(weights, pictures):
-            return folded(a, weights, pictures, names)
+            made = folded(a, weights, pictures, names)
+            return made if len(made) > 1 else turned(a, one, two, names)
     return [a]
 
 
@@ -111,9 +113,21 @@ def laid_out(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Ass
         name = names.fresh(f"{pictures.tensor.name}.windows")
         windows = Load(tensor_of(order, pictures, name), at(order))
         product = replace(a, value=Apply(P.MUL, (weights, windows), windows.tensor.dtype))
+        lay = replace(a, target=windows, op=Op.SET, value=pictures, over=())
         if worth(product, order, [*columns, *depth]):
-            return [replace(a, target=windows, op=Op.SET, value=pictures, over=()), product]
+            return [lay, product]
+        rows = in_order(weights, set(free_indices(weights)) - sums)
+        flat = turned_load(weights, [*depth, *rows], names)  # one sum over all of them
+        product = replace(a, value=Apply(P.MUL, (flat, windows), windows.tensor.dtype))
+        if min(settings(rows), settings(depth)) >= COLUMNS and worth(product, order, order):
+            return [lay, replace(a, target=flat, op=Op.SET, value=weights, over=()), product]
     return [a]
+
+
+def turned_load(load: Load, places: list[Index], names: Names) -> Load:
+    """A copy of a tensor, with its axes in this order."""
+    name = names.fresh(f"{load.tensor.name}.turned")
+    return Load(tensor_of(places, load, name), at(places))
 
 
 def folded(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Assign]:
@@ -124,13 +138,42 @@ def folded(a: Assign, weights: Load, pictures: Load, names: Names) -> list[Assig
     if rows & set(free_indices(pictures)):
         return [a]
     order = arranged(columns, in_order(weights, rows), pictures)
-    if order is None:
-        return [a]
+    if order is not None:
+        windows = windows_of(a, order, names)
+        product = replace(a, target=windows)
+        if worth(product, order, columns):
+            return [product, replace(a, value=windows, over=())]
+    return [a]
+
+
+def turned(a: Assign, one: Load, two: Load, names: Names) -> list[Assign]:
+    """As `folded`, for small pictures: they are turned, and the product's columns are the weights'.
+
+    y.grad.turned[l, b, p, q] = y.grad[b, l, p, q]
+    x.grad.windows[b, p, q, k, i, j] = Σ_l y.grad.turned[l, b, p, q] * K[l, k, i, j]
+    """
+    sums = [i for i in a.over if i in free_indices(one) and i in free_indices(two)]
+    for weights, pictures in ((one, two), (two, one)):
+        columns, rows = (in_order(e, set(free_indices(e)) - set(sums)) for e in (weights, pictures))
+        order, places = [*rows, *columns], [*sums, *rows]
+        whole = set(order) == set(all_indices(a)) - set(a.over) and len(sums) == len(a.over)
+        if not whole or in_order(weights, set(free_indices(weights))) != [*sums, *columns]:
+            continue
+        if settings(order) > LARGEST or min(map(settings, (columns, rows, sums))) < COLUMNS:
+            continue
+        windows = windows_of(a, order, names)
+        flat = turned_load(pictures, places, names)
+        product = replace(a, target=windows, value=Apply(P.MUL, (flat, weights), a.value.dtype))
+        best = best_product(alone(product))
+        if best is not None and not slow(best) and best.rows.size >= COLUMNS:
+            copy = replace(a, target=flat, op=Op.SET, value=pictures, over=())
+            return [copy, product, replace(a, value=windows, over=())]
+    return [a]
+
+
+def windows_of(a: Assign, order: list[Index], names: Names) -> Load:
     name = names.fresh(f"{a.target.tensor.name}.windows")
-    windows = Load(tensor_of(order, a.target, name), at(order))
-    product = replace(a, target=windows)
-    spread = replace(a, value=windows, over=())
-    return [product, spread] if worth(product, order, columns) else [a]
+    return Load(tensor_of(order, a.target, name), at(order))
 
 
 def arranged(columns: list[Index], rows: list[Index], beside: Load) -> list[Index] | None:
