@@ -8,6 +8,8 @@ from numpy.testing import assert_array_equal
 from test_archives import tar_of
 
 import phistar as ph
+from phistar.data import sentiment
+from phistar.data.places import cache_folder
 from phistar.data.sentiment import phrases_of, split
 from phistar.errors import DataError
 
@@ -82,6 +84,37 @@ def test_imdb(own: Path) -> None:
     assert_array_equal(test["words"], [[2, 1, 0, 0], [0, 0, 0, 0]])
     assert_array_equal(test["length"], [2, 0])
     assert len(ph.data.imdb(words=None)[0].vocabulary) == 9
+
+
+def test_words_are_counted_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / "aclImdb_v1.tar.gz").write_bytes(tar_of(REVIEWS))
+    read = sentiment.reviews
+    counted: list[str] = []
+
+    def counting(content: bytes, name: str) -> object:
+        counted.append(name)
+        return read(content, name)
+
+    monkeypatch.setattr(sentiment, "reviews", counting)
+    first, again = (ph.data.imdb(length=4)[0] for _ in range(2))
+    assert len(counted) == 1
+    assert first.vocabulary.symbols == again.vocabulary.symbols
+    for name in first.columns:
+        assert_array_equal(first[name], again[name])
+    (kept,) = (cache_folder() / "imdb").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-30])
+    assert_array_equal(ph.data.imdb(length=4)[0]["words"], first["words"])
+    assert len(counted) == 2
+    (own / "aclImdb_v1.tar.gz").write_bytes(tar_of(REVIEWS | {"other": b""}))
+    ph.data.imdb()
+    assert len(counted) == 3
+
+
+def test_no_room_for_words(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / "aclImdb_v1.tar.gz").write_bytes(tar_of(REVIEWS))
+    monkeypatch.setenv("PHISTAR_HOME", str(own / "aclImdb_v1.tar.gz"))
+    with pytest.warns(UserWarning, match=r"words-.*npz could not be cached: .*Not a directory"):
+        ph.data.imdb()
 
 
 def test_words_of_a_review() -> None:

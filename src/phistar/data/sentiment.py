@@ -4,17 +4,13 @@ words[n, t]     number of word t of text n; 0, <pad>, for t >= length[n]
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import numpy as np
-
-from phistar.data.columns import column
 from phistar.data.corpora import check_test, decoded
 from phistar.data.images import file_parts
-from phistar.data.vocabulary import TextDataset, Vocabulary, check_length, frequent, padded
+from phistar.data.numbered import Labelled, numbers_of, remembered
+from phistar.data.vocabulary import TextDataset, Vocabulary, check_length, frequent
 from phistar.errors import DataError
-
-Labelled = list[tuple[list[str], int]]  # words and what they say
 
 TOKEN = re.compile(r"\(|\)|[^\s()]+")
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[!?]")
@@ -47,8 +43,8 @@ def sst(
     vocabulary = frequent(tree[-1][0] for tree in training)
     train = [p for tree in training for p in (tree if phrases else tree[-1:])]
     return (
-        labelled_words(train, vocabulary, length),
-        labelled_words([tree[-1] for tree in other], vocabulary, length),
+        numbers_of(train, vocabulary).dataset(vocabulary, length),
+        numbers_of([tree[-1] for tree in other], vocabulary).dataset(vocabulary, length),
     )
 
 
@@ -100,19 +96,17 @@ def imdb(length: int = 256, words: int | None = 20_000) -> tuple[TextDataset, Te
     lower case, with what follows an apostrophe (don't), or one of ! and ?. words: how large the
     vocabulary is, <pad> and <unk> included: the most frequent of the training set; None for all.
     Reviews come by label and number: shuffle them. Read from PHISTAR_DATA, else the cache, else
-    fetched (84 MB). Raises DataError if no route has it.
+    fetched (84 MB); the words, counted once, are cached too. Raises DataError if no route has it.
     Source: A. Maas and others, Learning Word Vectors for Sentiment Analysis, ACL 2011.
     """
     check_length(length, "imdb")
     if words is not None and (isinstance(words, bool) or not isinstance(words, int) or words < 2):
         raise DataError(f"imdb wants at least 2 words, for <pad> and <unk>, not {words!r}")
     (content,) = file_parts("imdb").values()
-    train, test = reviews(content, "aclImdb_v1.tar.gz")
-    vocabulary = frequent((text for text, _ in train), words)
-    return (
-        labelled_words(train, vocabulary, length),
-        labelled_words(test, vocabulary, length),
-    )
+    name = "aclImdb_v1.tar.gz"
+    symbols, train, test = remembered("imdb", content, lambda: reviews(content, name))
+    vocabulary = Vocabulary(symbols[:words])
+    return train.dataset(vocabulary, length), test.dataset(vocabulary, length)
 
 
 def reviews(content: bytes, name: str) -> tuple[Labelled, Labelled]:
@@ -134,18 +128,3 @@ def reviews(content: bytes, name: str) -> tuple[Labelled, Labelled]:
 def split(text: str) -> list[str]:
     """The words of a review."""
     return WORD.findall(text.lower().replace("<br />", " "))
-
-
-def labelled_words(
-    examples: Sequence[tuple[Sequence[str], int]], vocabulary: Vocabulary, length: int
-) -> TextDataset:
-    texts = [text for text, _ in examples]
-    lengths = np.array([min(len(text), length) for text in texts], np.int32)
-    labels = np.array([label for _, label in examples], np.uint8)
-    return TextDataset(
-        vocabulary,
-        "words",
-        words=column(padded(texts, vocabulary, length), "i64"),
-        length=column(lengths, "i64"),
-        label=column(labels, "i64"),
-    )

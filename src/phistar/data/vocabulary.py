@@ -57,20 +57,11 @@ class Vocabulary:
         return f"Vocabulary of {len(self):,} symbols"
 
 
-def frequent(texts: Iterable[Sequence[str]], most: int | None = None) -> Vocabulary:
-    """The words of texts, the most frequent first, after <pad> and <unk>; most: at most so many."""
+def frequent(texts: Iterable[Sequence[str]]) -> Vocabulary:
+    """The words of texts, the most frequent first, after <pad> and <unk>."""
     counts = Counter(chain.from_iterable(texts))
     words = sorted(counts, key=lambda word: (-counts[word], word))
-    return Vocabulary([PADDING, UNKNOWN, *words][: most or None])
-
-
-def padded(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, length: int) -> Numbers:
-    """A row a text: its first words, then <pad>."""
-    rows = np.full((len(texts), length), vocabulary[PADDING], np.int32)
-    for row, text in zip(rows, texts, strict=True):
-        first = text[:length]
-        row[: len(first)] = vocabulary.encode(first)
-    return rows
+    return Vocabulary([PADDING, UNKNOWN, *words])
 
 
 class TextDataset(Dataset):
