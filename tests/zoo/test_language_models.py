@@ -178,7 +178,7 @@ def test_refusals(name: str) -> None:
 
 
 def test_the_recipes_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="no text to learn: put one at tinyshakespeare"):
+    with pytest.raises(DataError, match="was not found anywhere"):
         texts.shakespeare()
     monkeypatch.setenv("PHISTAR_DATA", str(tmp_path))
     (tmp_path / "tinyshakespeare").mkdir()

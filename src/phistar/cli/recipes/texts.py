@@ -5,19 +5,18 @@ text[n] = symbols.index(n-th character);   row k holds text[k S], ..., text[k S 
 A window of T + 1 characters has T to be guessed, each from those before it.
 """
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from phistar.data import Dataset
+from phistar.data.corpora import decoded
+from phistar.data.images import file_parts
 from phistar.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
 SYMBOLS = "\n" + "".join(map(chr, range(32, 127)))  # of ASCII: what the recipes' models know
-SHAKESPEARE = Path("tinyshakespeare") / "input.txt"
 
 
 def encode(text: str, symbols: str | None = None) -> tuple[Array, str]:
@@ -50,12 +49,9 @@ def windows(numbers: Array, length: int, stride: int | None = None) -> Dataset:
 
 
 def shakespeare() -> str:
-    """The text that the recipes learn, from the folder PHISTAR_DATA; DataError if it has none."""
-    folder = os.environ.get("PHISTAR_DATA")
-    path = Path(folder or ".") / SHAKESPEARE
-    if not path.is_file():
-        raise DataError(f"there is no text to learn: put one at {SHAKESPEARE} under PHISTAR_DATA")
-    return path.read_text(encoding="utf-8")
+    """The text that the recipes learn: see `ph.data.shakespeare`."""
+    (content,) = file_parts("shakespeare").values()
+    return decoded(content, "input.txt")
 
 
 def parts(
