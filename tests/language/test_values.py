@@ -83,3 +83,38 @@ def test_a_number_that_its_type_does_not_have(number: int, dtype: str) -> None:
 
     with pytest.raises(DTypeError, match=f"{number} is none of the numbers of"):
         ph.jit(f, backend="numpy")(np.arange(5, dtype=dtype))
+
+
+def test_a_tensor_named_as_a_random_field() -> None:
+    def f(x: Any) -> Any:
+        y, normal = ph.tensors("y normal")
+        normal[b] = x[b] + 1
+        y[b] = normal[b] * ph.normal[b]
+        return y
+
+    text = ph.source(ph.trace(f, np.ones(3)))
+    assert "y[b] = normal_2[b] * normal[b]" in text
+    assert ph.jit(f, backend="numpy")(np.ones(3)).shape == (3,)
+
+
+def test_an_argument_named_as_a_random_field() -> None:
+    def f(normal: Any) -> Any:
+        y = ph.tensors("y")
+        y[b] = normal[b] * ph.normal[b]
+        return y
+
+    assert ph.jit(f, backend="numpy")(np.ones(3)).shape == (3,)
+
+
+def test_a_number_named_as_an_index() -> None:
+    """The program calls it otherwise; the function is called as before, the second time too."""
+    i = ph.index("b")
+
+    def f(b: Any, x: Any) -> Any:
+        y = ph.tensors("y")
+        y[i] = x[i] * b
+        return y
+
+    compiled = ph.jit(f, backend="numpy")
+    for b_ in (np.array(2.0), np.array(3.0)):
+        assert_array_equal(compiled(b_, np.ones(3)), np.full(3, b_))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from phistar.errors import DefinitionError
 from phistar.ir import program as ir
 from phistar.ir.program import Kind
-from phistar.language.equations import Unit
+from phistar.language.equations import Equation, Unit
+from phistar.language.expression import Expr, RandomField
 from phistar.language.lowering import halo_of
 from phistar.language.tensors import Definition
 
@@ -44,7 +45,7 @@ def assemble(
     function that is traced inside another).
     """
     units, reached = collect(outputs, updates, set(given))
-    namer = Namer(names or {}, index_names(units))
+    namer = Namer(names or {}, index_names(units), field_names(units))
     records: dict[Definition, ir.Tensor] = {}
     inputs = [d for d in reached if d.owner.kind is not Kind.VALUE or d in set(given)]
     for definition in (*inputs, *(d for d in reached if d not in set(inputs))):
@@ -110,25 +111,40 @@ def first_touched(units: Iterable[Unit]) -> Iterable[Definition]:
 
 def index_names(units: Iterable[Unit]) -> set[str]:
     """The names of all indices: a tensor without axes must not be called like one."""
-    from phistar.language.equations import Equation
-    from phistar.language.scans import ScanBlock
     from phistar.language.solving import indices_of
 
+    return {i.name for equation in equations_of(units) for i in indices_of(equation)}
+
+
+def field_names(units: Iterable[Unit]) -> set[str]:
+    """The names of the random fields, `uniform` and `normal`: a tensor must not be called so."""
+    stack: list[Expr] = [equation.value for equation in equations_of(units)]
     names: set[str] = set()
-    for unit in units:
-        equations = unit.equations() if isinstance(unit, ScanBlock) else (unit,)
-        for equation in equations:
-            if isinstance(equation, Equation):
-                names |= {i.name for i in indices_of(equation)}
+    while stack:
+        e = stack.pop()
+        stack.extend(e.children)
+        if isinstance(e, RandomField):
+            names.add(e.distribution.value)
     return names
+
+
+def equations_of(units: Iterable[Unit]) -> Iterable[Equation]:
+    from phistar.language.scans import ScanBlock
+
+    for unit in units:
+        inside = unit.equations() if isinstance(unit, ScanBlock) else (unit,)
+        yield from (equation for equation in inside if isinstance(equation, Equation))
 
 
 class Namer:
     """Gives each definition a name that no other tensor of the program has."""
 
-    def __init__(self, wishes: Mapping[Definition, str], indices: set[str]) -> None:
+    def __init__(
+        self, wishes: Mapping[Definition, str], indices: set[str], fields: set[str]
+    ) -> None:
         self.wishes = wishes
         self.indices = indices
+        self.fields = fields
         self.taken: set[str] = set()
         self.unnamed = 0
 
@@ -138,7 +154,12 @@ class Namer:
             self.unnamed += 1
             wish = f"t{self.unnamed}"
         name, n = wish, 1
-        while name in self.taken or (definition.rank == 0 and name in self.indices):
+        made = definition.owner.kind is Kind.VALUE  # what comes in is known by its name
+        while (
+            name in self.taken
+            or (definition.rank == 0 and name in self.indices)
+            or (made and name in self.fields)
+        ):
             n += 1
             name = f"{wish}_{n}"
         self.taken.add(name)

@@ -107,10 +107,15 @@ def arguments(traced: Program, args: tuple[Any, ...]) -> dict[str, Array]:
 def execute(traced: Program, compiled: Any, values: Mapping[str, Array], step: int = 0) -> Any:
     """Run a compiled program: arrays for its arguments, parameters from their tensors."""
     given = {
-        name: values[name] if name in values else given_value(definition.owner)
-        for name, definition in traced.assembled.inputs.items()
+        name: values[called] if (called := called_as(name, d)) in values else given_value(d.owner)
+        for name, d in traced.assembled.inputs.items()
     }
     return finish(traced, compiled(given, seed=current_seed(), step=step))
+
+
+def called_as(name: str, definition: Definition) -> str:
+    """What an input of the program was called as an argument, if it was one."""
+    return definition.owner.name if definition.owner.kind is Kind.INPUT else name
 
 
 def finish(traced: Program, results: Mapping[str, Array]) -> Any:

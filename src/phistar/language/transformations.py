@@ -28,6 +28,7 @@ from phistar.language.models import Model, tensor_names
 from phistar.language.tensors import Changes, Parameter, Tensor
 from phistar.language.traced import (
     Program,
+    called_as,
     execute,
     finish,
     rebuild,
@@ -91,7 +92,9 @@ class Known:
     ) -> None:
         inputs = traced.assembled.inputs
         self.traced, self.compiled, self.changes = traced, compiled, changes
-        self.arrays = [(n, name) for n, name in enumerate(names) if type(args[n]) is np.ndarray]
+        called = {called_as(n, d): n for n, d in inputs.items()}
+        arrays = [(n, name) for n, name in enumerate(names) if type(args[n]) is np.ndarray]
+        self.arrays = [(n, called[name]) for n, name in arrays if name in called]
         kinds = {n: d.owner.kind for n, d in inputs.items()}
         self.updates = any(
             kinds.get(a.target.tensor.name) in (Kind.PARAMETER, Kind.STATE)
@@ -101,7 +104,6 @@ class Known:
         self.contents = contents(self.models)
         given = {name for _, name in self.arrays}
         self.owners = [(n, d.owner) for n, d in inputs.items() if n not in given]
-        self.arrays = [(n, name) for n, name in self.arrays if name in inputs]
 
     def current(self) -> bool:
         """No model has changed since, and nothing is being traced."""

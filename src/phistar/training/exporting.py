@@ -11,7 +11,7 @@ from phistar.backends.c.export import Epochs, export
 from phistar.errors import UsageError
 from phistar.language.arguments import bind, function_name
 from phistar.language.evaluation import given_value
-from phistar.language.traced import trace_bound
+from phistar.language.traced import called_as, trace_bound
 from phistar.language.transformations import Transformed
 from phistar.training.algorithm import Algorithm
 from phistar.training.columns import as_dataset
@@ -80,7 +80,9 @@ def export_function(
     if isinstance(f, Transformed):
         traced = f.transform(traced)
     arrays: dict[str, Any] = {
-        n: values[n] if n in values else np.asarray(given_value(definition.owner))
-        for n, definition in traced.assembled.inputs.items()
+        n: values[called]
+        if (called := called_as(n, d)) in values
+        else np.asarray(given_value(d.owner))
+        for n, d in traced.assembled.inputs.items()
     }
     return export(compiler.lower(traced.source), name or function_name(plain), folder, arrays)
