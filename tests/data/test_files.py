@@ -7,6 +7,7 @@ import os
 import tarfile
 import wave
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -283,3 +284,14 @@ def test_damaged_files_are_read_or_are_data_errors(tmp_path, kind):
             raise AssertionError(f"mutation {n} of {kind}") from error
     assert refused or kind == "csv"
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [path.name]
+
+
+def test_numbers_of_a_csv_stay_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n1.5,inf\n,-inf\n3e38,0.5\n")
+    data = ph.data.csv(path)
+    assert np.isnan(data.column("x")[1])
+    assert data.column("y").tolist() == [np.inf, -np.inf, 0.5]
+    path.write_text("x\n1\n-4e38\n")
+    with pytest.raises(DataError, match="has -4e38 in row 3, more than f32 can hold"):
+        ph.data.csv(path)

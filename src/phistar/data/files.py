@@ -24,6 +24,7 @@ from phistar.errors import DataError
 
 DEFLATE = 1100  # no packed byte becomes more than so many
 GROUPS = 4  # row groups of a Parquet file that are kept
+LARGEST = float(np.finfo(np.float32).max)  # that an f32 holds
 
 
 def npy(**paths: Any) -> Dataset:
@@ -146,11 +147,14 @@ def numbers_of(values: list[str], what: str) -> Array:
     found = np.empty(len(values), np.float32)
     for n, value in enumerate(values):
         try:
-            found[n] = min(max(float(value or "nan"), -3.4e38), 3.4e38) if value else math.nan
+            number = float(value) if value else math.nan
         except ValueError:
             raise DataError(
                 f"{what} has {value[:40]!r} in row {n + 2}, no number; classes=(...) numbers text"
             ) from None
+        if LARGEST < abs(number) < math.inf:
+            raise DataError(f"{what} has {value[:40]} in row {n + 2}, more than f32 can hold")
+        found[n] = number
     return found
 
 
