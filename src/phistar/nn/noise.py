@@ -9,6 +9,7 @@
 Masks are random fields: functions of the seed, the step and the element; backward sees the same.
 """
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import phistar as ph
@@ -40,33 +41,47 @@ def kept(p: float, at: Indices) -> Any:
     return ph.uniform[at] >= p
 
 
+class Noise(ph.Model):
+    """What the layers below share: y = noisy(x) in training, y = x in evaluation.
+
+    least: how many axes x has at least. Nothing is drawn where the amount is 0.
+    """
+
+    least: ClassVar[int] = 0
+    amount: float
+
+    def __call__(self, x: Any) -> Any:
+        shape = expect(x, self, least=self.least)
+        if self.amount == 0 or not self.training:
+            return x
+        at, y = elements(shape), Tensor("y")
+        y[at] = self.noisy(x[at], at)
+        return y
+
+    @abstractmethod
+    def noisy(self, x: Any, at: Indices) -> Any:
+        """What becomes of the element x at these indices."""
+
+
 # Dropout ------------------------------------------------------------------------------------------
 
 
-class Dropout(ph.Model):
+class Dropout(Noise):
     """Each element is 0 with probability p, the others grow by 1 / (1 - p).
 
     Srivastava et al. (2014). x of any shape -> y of the same; in evaluation, and for p = 0, y is x.
     Raises UsageError if p is no probability below 1.
     """
 
-    least: ClassVar[int] = 0
-    most: ClassVar[int | None] = None
-
     def __init__(self, p: float = 0.5) -> None:
-        self.p = probability(self, "p", p)
+        self.p = self.amount = probability(self, "p", p)
 
     def drawn(self, at: Indices) -> Indices:
         """The axes along which elements are dropped one by one."""
         return at
 
-    def __call__(self, x: Any) -> Any:
-        shape = expect(x, self, least=self.least, most=self.most)
-        if self.p == 0 or not self.training:
-            return x
-        at, y = elements(shape), Tensor("y")
-        y[at] = ph.where(kept(self.p, self.drawn(at)), x[at] / (1 - self.p), 0.0)
-        return y
+    def noisy(self, x: Any, at: Indices) -> Any:
+        return ph.where(kept(self.p, self.drawn(at)), x / (1 - self.p), 0.0)
 
 
 class ChannelDropout(Dropout):
@@ -134,15 +149,10 @@ class AlphaDropout(Dropout):
 
     LEAST: ClassVar[float] = -1.7580993408473766  # -λ α of SELU
 
-    def __call__(self, x: Any) -> Any:
-        shape = expect(x, self)
-        if self.p == 0 or not self.training:
-            return x
+    def noisy(self, x: Any, at: Indices) -> Any:
         scale = ((1 - self.p) * (1 + self.p * self.LEAST**2)) ** -0.5
-        at, y = elements(shape), Tensor("y")
-        seen = ph.where(kept(self.p, self.drawn(at)), x[at], self.LEAST)
-        y[at] = scale * seen - scale * self.LEAST * self.p
-        return y
+        seen = ph.where(kept(self.p, self.drawn(at)), x, self.LEAST)
+        return scale * seen - scale * self.LEAST * self.p
 
 
 class FeatureAlphaDropout(AlphaDropout):
@@ -157,7 +167,7 @@ class FeatureAlphaDropout(AlphaDropout):
 # Gaussian -----------------------------------------------------------------------------------------
 
 
-class GaussianNoise(ph.Model):
+class GaussianNoise(Noise):
     """y = x + σ ε with ε normal, for each element; in evaluation y is x.
 
     Raises UsageError if the standard deviation σ is no number from 0 on.
@@ -169,27 +179,17 @@ class GaussianNoise(ph.Model):
             raise UsageError(
                 f"GaussianNoise takes a standard deviation from 0 on, not {deviation!r}"
             )
-        self.deviation = float(deviation)
+        self.deviation = self.amount = float(deviation)
 
-    def __call__(self, x: Any) -> Any:
-        shape = expect(x, self)
-        if self.deviation == 0 or not self.training:
-            return x
-        at, y = elements(shape), Tensor("y")
-        y[at] = x[at] + self.deviation * ph.normal[at]
-        return y
+    def noisy(self, x: Any, at: Indices) -> Any:
+        return x + self.deviation * ph.normal[at]
 
 
 class GaussianDropout(Dropout):
     """y = x (1 + √(p / (1 - p)) ε): as much noise as dropout makes (Srivastava et al. 2014, 10)."""
 
-    def __call__(self, x: Any) -> Any:
-        shape = expect(x, self)
-        if self.p == 0 or not self.training:
-            return x
-        at, y = elements(shape), Tensor("y")
-        y[at] = x[at] * (1 + (self.p / (1 - self.p)) ** 0.5 * ph.normal[at])
-        return y
+    def noisy(self, x: Any, at: Indices) -> Any:
+        return x * (1 + (self.p / (1 - self.p)) ** 0.5 * ph.normal[at])
 
 
 # Parameters ---------------------------------------------------------------------------------------
