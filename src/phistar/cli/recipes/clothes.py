@@ -1,5 +1,7 @@
 """Classifiers of Fashion-MNIST's pictures of clothes, 28 x 28 pixels of one channel."""
 
+from functools import partial
+
 from phistar import optim
 from phistar.cli.recipes.recipe import Batch, Columns, Recipe, Rng
 from phistar.data import Dataset, fashion_mnist
@@ -88,116 +90,78 @@ def tiny_vit(rng: Rng) -> tuple[Model, Batch]:
 
 # Rows ---------------------------------------------------------------------------------------------
 
-RESNET20 = Recipe(
+clothes = partial(
+    Recipe,
+    data=images,
+    columns=IMAGES,
+    optimizer=momentum,
+    schedule=optim.schedules.cosine,
+    batch_size=128,
+    metrics=("accuracy",),
+    measured=("test",),
+)
+RESNET20 = clothes(
     name="resnet-20",
     summary="clothes, the ResNet of 20 layers for small images: 272,186 parameters",
     model=resnet20,
     loss=resnet.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_resnet20,
-    optimizer=momentum,
     rate=0.1,
-    schedule=optim.schedules.cosine,
     epochs=20,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
-RESNET50 = Recipe(
+RESNET50 = clothes(
     name="resnet-50",
     summary="clothes, the ResNet of 50 layers, made for larger images: 23.5 million parameters",
     model=resnet50,
     loss=resnet.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_resnet50,
-    optimizer=momentum,
     rate=0.05,
-    schedule=optim.schedules.cosine,
     epochs=20,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
-VGG11 = Recipe(
+VGG11 = clothes(
     name="vgg-11",
     summary="clothes, VGG of 11 layers with batch norm, and 512 units before the labels",
     model=vgg11,
     loss=vgg.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_vgg,
-    optimizer=momentum,
     rate=0.02,
-    schedule=optim.schedules.cosine,
     epochs=15,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
-VGG16 = Recipe(
+VGG16 = clothes(
     name="vgg-16",
     summary="clothes, VGG of 16 layers with batch norm, and 512 units before the labels",
     model=vgg16,
     loss=vgg.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_vgg,
-    optimizer=momentum,
     rate=0.02,
-    schedule=optim.schedules.cosine,
     epochs=15,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
-MOBILENET_V1 = Recipe(
+MOBILENET_V1 = clothes(
     name="mobilenet-v1",
     summary="clothes, depthwise separable convolutions with half of the filters",
     model=mobilenet_v1,
     loss=mobilenet.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_mobilenet_v1,
-    optimizer=momentum,
     rate=0.05,
-    schedule=optim.schedules.cosine,
     epochs=20,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
-MOBILENET_V2 = Recipe(
+MOBILENET_V2 = clothes(
     name="mobilenet-v2",
     summary="clothes, inverted residuals with half of the filters",
     model=mobilenet_v2,
     loss=mobilenet.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_mobilenet_v2,
-    optimizer=momentum,
     rate=0.05,
-    schedule=optim.schedules.cosine,
     epochs=20,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
-VIT = Recipe(
+VIT = clothes(
     name="vit",
     summary="clothes, a vision transformer of 4 layers over patches of 4 x 4 pixels",
     model=small_vit,
     loss=vit.loss,
-    data=images,
-    columns=IMAGES,
     small=tiny_vit,
     optimizer=decayed,
     rate=1e-3,
-    schedule=optim.schedules.cosine,
     epochs=20,
-    batch_size=128,
-    metrics=("accuracy",),
-    measured=("test",),
 )
 ROWS = (RESNET20, RESNET50, VGG11, VGG16, MOBILENET_V1, MOBILENET_V2, VIT)

@@ -49,70 +49,53 @@ def small_bert(rng: Rng) -> tuple[Model, Batch]:
     return bert.MaskedLM(bert.Config(7, 1, 4, 2, 5, 5, dropout=0.0)), some_text(rng, 6)
 
 
-LSTM = Recipe(
+of_text = partial(
+    Recipe,
+    data=text,
+    columns=WINDOWS,
+    schedule=optim.schedules.cosine,
+    epochs=5,
+    batch_size=32,
+    measured=("test",),
+    output=NEXT,
+)
+LSTM = of_text(
     name="char-lstm",
     summary="Shakespeare by characters: an LSTM of 256 units",
     model=partial(char_lstm.CharLSTM, CHARACTERS),
     loss=language_model.loss,
-    data=text,
-    columns=WINDOWS,
     small=small_lstm,
     optimizer=adam,
     rate=4e-3,
-    schedule=optim.schedules.cosine,
-    epochs=5,
-    batch_size=32,
-    measured=("test",),
-    output=NEXT,
 )
-UGRNN = Recipe(
+UGRNN = of_text(
     name="ugrnn-lm",
     summary="Shakespeare by characters: an update gate recurrent network of 256 units",
     model=partial(ugrnn_lm.UGRNN, CHARACTERS),
     loss=language_model.loss,
-    data=text,
-    columns=WINDOWS,
     small=small_ugrnn,
     optimizer=adam,
     rate=4e-3,
-    schedule=optim.schedules.cosine,
-    epochs=5,
-    batch_size=32,
-    measured=("test",),
-    output=NEXT,
 )
-GPT = Recipe(
+GPT = of_text(
     name="gpt",
     summary="Shakespeare by characters: a GPT of 4 layers, 128 features, 64 characters back",
     model=partial(gpt.GPT, gpt.Config(4, 4, 128, vocabulary=CHARACTERS, context=LENGTH + 1)),
     loss=language_model.loss,
-    data=text,
-    columns=WINDOWS,
     small=small_gpt,
     optimizer=optim.AdamW,
     rate=1e-3,
-    schedule=optim.schedules.cosine,
-    epochs=5,
-    batch_size=32,
-    measured=("test",),
-    output=NEXT,
 )
-BERT = Recipe(
+BERT = of_text(
     name="bert",
     summary="Shakespeare by characters: a BERT of 4 layers, 128 features, guesses some left out",
     model=partial(
         bert.MaskedLM, bert.Config(CHARACTERS + 1, 4, 128, 4, 512, LENGTH + 1, dropout=0.0)
     ),
     loss=bert.pretraining_loss,
-    data=text,
-    columns=WINDOWS,
     small=small_bert,
     optimizer=optim.AdamW,
     rate=1e-3,
-    schedule=optim.schedules.cosine,
-    epochs=5,
-    batch_size=32,
-    measured=("test",),
     output="the score of each character, at each place",
 )
 
