@@ -61,7 +61,7 @@ class Lazy(ABC):
         return f"{type(self).__name__} of {len(self):,} rows"
 
 
-class Reader:
+class Reader(ABC):
     """Several columns that are read together: pictures with their labels, what a function makes.
 
     Columns ask for the same rows one after another: the last answer is kept.
@@ -73,9 +73,9 @@ class Reader:
     def at(self, seed: int, epoch: int, found: dict[int, Any]) -> "Reader":
         return self
 
+    @abstractmethod
     def read_all(self, rows: Array) -> dict[str, Array]:
         """All columns of these rows."""
-        raise NotImplementedError
 
     def recall(self, rows: Array) -> dict[str, Array]:
         """As `read_all`, or what it gave the last time, if that was for the same rows."""

@@ -20,6 +20,7 @@ import numpy as np
 from phistar.data.columns import column
 from phistar.data.lazy import Part, Reader
 from phistar.errors import DataError, UsageError
+from phistar.language.arguments import title
 
 if TYPE_CHECKING:
     from phistar.data.dataset import Dataset
@@ -116,10 +117,6 @@ def parameters(f: Function, columns: list[str]) -> tuple[list[str], bool]:
             f"but the data has {', '.join(columns)}"
         )
     return asked, RNG in {p.name for p in names} and RNG not in columns
-
-
-def title(f: Any) -> str:
-    return getattr(f, "__name__", None) or type(f).__name__
 
 
 def arrays(made: Any, f: Function) -> dict[str, Array]:

@@ -122,6 +122,11 @@ def take_nested(value: Any, name: str, bound: Bound) -> Any:
     return type(value)(take(v, f"{name}.{n}", bound) for n, v in enumerate(value))
 
 
+def title(f: Any) -> str:
+    """How messages name a function or a model."""
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
 def function_name(f: Function) -> str:
-    name = getattr(f, "__name__", None) or type(f).__name__
+    name = title(f)
     return name if name.isidentifier() else "function"

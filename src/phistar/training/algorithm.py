@@ -186,3 +186,11 @@ def check_optimizer(optimizer: Any) -> None:
     updates = hasattr(optimizer, "update") or hasattr(optimizer, "update_all")
     if not (hasattr(optimizer, "states") and updates):
         raise UsageError(f"optimizer= wants an optimizer, such as ph.SGD(0.1), not {optimizer!r}")
+
+
+def store(values: Values) -> None:
+    """Give parameters and states these values."""
+    for tensor, array in values.items():
+        if tensor.data is not array:
+            tensor.data = array
+            tensor.version += 1

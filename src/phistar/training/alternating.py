@@ -20,7 +20,7 @@ from phistar.data.order import Order, minibatches
 from phistar.errors import DataError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
-from phistar.training.algorithm import Algorithm, Values, compile
+from phistar.training.algorithm import Algorithm, Values, compile, store
 from phistar.training.columns import as_dataset, check_model, mode
 from phistar.training.evaluating import Evaluator
 from phistar.training.fitting import Callback, validation_sets, whole
@@ -152,7 +152,7 @@ class Turns:
             raise Interrupted(self.history, stop.signal) from None
         finally:
             self.progress.end()
-            self.store()
+            store(self.values)
 
     def epoch(self, stop: Stop) -> None:
         """One pass over the data, or the rest of one, then the measuring."""
@@ -170,7 +170,7 @@ class Turns:
             self.survival.leave_if(self, stop)
             if self.survival.enough(self):
                 return
-        self.store()
+        store(self.values)
         means = {f"train.{part}": total / at.seen for part, total in at.parts.items()}
         metrics = means | self.measured()
         record = Epoch(at.epoch + 1, sum(means.values()), metrics, at.seconds, at.seen)
@@ -203,10 +203,3 @@ class Turns:
                 found[f"{name}.{part}"] = values.pop("loss")
                 found |= {f"{name}.{metric}": value for metric, value in values.items()}
         return found
-
-    def store(self) -> None:
-        """Give the model the values as they are now."""
-        for tensor, array in self.values.items():
-            if tensor.data is not array:
-                tensor.data = array
-                tensor.version += 1

@@ -15,6 +15,7 @@ from phistar.data.dataset import BatchSpec, Dataset
 from phistar.errors import DataError
 from phistar.ir.program import Kind
 from phistar.language.arguments import Bound
+from phistar.language.arguments import title as title
 from phistar.language.models import Model
 from phistar.language.models import check_model as check_model
 from phistar.language.tensors import Tensor
@@ -54,11 +55,6 @@ def asked_by(f: Function, columns: Mapping[str, Any], given: int = 1) -> dict[st
             f"but the data has {', '.join(columns)}"
         )
     return {p.name: columns[p.name] for p in named if p.name in columns}
-
-
-def title(f: Function) -> str:
-    """How messages name a function or a model."""
-    return getattr(f, "__name__", None) or type(f).__name__
 
 
 def call_model(model: Model, columns: Mapping[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from phistar.data.prefetch import prefetched, slow
 from phistar.errors import DataError, IndexRangeError, UsageError
 from phistar.language.models import Model
 from phistar.optim import Optimizer
-from phistar.training.algorithm import Algorithm, Values, check_optimizer, compile
+from phistar.training.algorithm import Algorithm, Values, check_optimizer, compile, store
 from phistar.training.columns import as_dataset, check_model, mode
 from phistar.training.evaluating import Evaluator
 from phistar.training.history import Epoch, History
@@ -194,7 +194,7 @@ class Run:
             raise Interrupted(self.history, stop.signal) from None
         finally:
             self.progress.end()
-            self.store()
+            store(self.values)
 
     def epoch(self, stop: Stop) -> None:
         """One pass over the data, or the rest of one, then the measuring."""
@@ -212,7 +212,7 @@ class Run:
             self.survival.leave_if(self, stop)
             if at.batch < self.batches_in_epoch and self.survival.enough(self):
                 return
-        self.store()
+        store(self.values)
         mean = at.total / at.seen if at.seen else float("nan")
         record = Epoch(at.epoch + 1, mean, self.measured(), at.seconds, at.seen)
         self.history.epochs.append(record)
@@ -345,10 +345,3 @@ class Run:
             for name, data in self.validation.items()
             for metric, value in self.evaluator(data).items()
         }
-
-    def store(self) -> None:
-        """Give the model the values as they are now."""
-        for tensor, array in self.values.items():
-            if tensor.data is not array:
-                tensor.data = array
-                tensor.version += 1

@@ -322,11 +322,12 @@ class Compiled:
         """Runs the program; IndexRangeError if a subscript was out of range."""
         call, size = frame.call, 1
         if self.generated.parallel or frame.team is None:
-            group = team(threads())
+            count = threads()
+            group = team(count)
             if frame.team is not group:
                 frame.team = group
                 call.team, call.team_run = group.handle, group.run
-            size = threads() if self.generated.parallel else 1
+            size = count if self.generated.parallel else 1
         call.steps = steps
         call.seed = seed & WORD
         call.step = step & WORD
