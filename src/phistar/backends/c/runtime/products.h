@@ -46,8 +46,10 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
 #define ZERO2(r) vec c##r##_0 = {0}, c##r##_1 = {0};
 #define NEAR1(r) __builtin_prefetch(C + r * cm, 1); /* it is written when the sums are ready */
 #define NEAR2(r) NEAR1(r) __builtin_prefetch(C + r * cm + lanes, 1);
-#define STEP1(r) c##r##_0 += A[r * am] * b0;
-#define STEP2(r) { number a = A[r * am]; c##r##_0 += a * b0; c##r##_1 += a * b1; }
+/* Rows from the eighth on have a pointer of their own: there are few registers to count with. */
+#define A_AT(r) (r < 8 ? A + r * am : lower + (r - 8) * am)
+#define STEP1(r) c##r##_0 += *A_AT(r) * b0;
+#define STEP2(r) { number a = *A_AT(r); c##r##_0 += a * b0; c##r##_1 += a * b1; }
 #define ADD1(r) *(vec *)(C + r * cm) = c##r##_0 + (fresh ? (vec){0} : *(vec *)(C + r * cm));
 #define ADD2(r) ADD1(r) \
     *(vec *)(C + r * cm + lanes) = c##r##_1 + (fresh ? (vec){0} : *(vec *)(C + r * cm + lanes));
@@ -61,11 +63,13 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         enum { lanes = sizeof(vec) / sizeof(type) };                                              \
         EACH_##rows(ZERO2)                                                                        \
         EACH_##rows(NEAR2)                                                                        \
-        for (long p = 0; p < k; p++, A += ak, B += bk, next += bk) {                              \
+        const type *lower = A + 8 * am;                                                           \
+        for (long p = 0; p < k; p++, A += ak, lower += ak, B += bk, next += bk) {                 \
             __builtin_prefetch(next);                                                             \
             vec b0 = *(const vec *)B, b1 = *(const vec *)(B + lanes);                             \
             EACH_##rows(STEP2)                                                                    \
         }                                                                                         \
+        (void)lower;                                                                              \
         EACH_##rows(ADD2)                                                                         \
     }                                                                                             \
     __attribute__((noinline, unused)) static void name##_##rows##_1(                               \
@@ -73,11 +77,13 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
         int fresh, const type *next) {                                                            \
         typedef vector vec;                                                                       \
         (void)next;                                                                               \
+        const type *lower = A + 8 * am;                                                           \
         EACH_##rows(ZERO1)                                                                        \
-        for (long p = 0; p < k; p++, A += ak, B += bk) {                                          \
+        for (long p = 0; p < k; p++, A += ak, lower += ak, B += bk) {                             \
             vec b0 = *(const vec *)B;                                                             \
             EACH_##rows(STEP1)                                                                    \
         }                                                                                         \
+        (void)lower;                                                                              \
         EACH_##rows(ADD1)                                                                         \
     }
 
