@@ -17,14 +17,12 @@ from phistar.backends.c.generate import generate
 from phistar.backends.c.toolchain import find_compiler
 from phistar.errors import IndexRangeError
 
-pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+pytestmark = [
+    pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler"),
+    pytest.mark.usefixtures("one_home"),
+]
 FUZZ = int(os.environ.get("PHISTAR_FUZZ", "1"))
 b, t, c, k, p, q, i, j, h, u, d = ph.indices("b t c k p q i j h u d")
-
-
-@pytest.fixture(autouse=True)
-def one_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PHISTAR_HOME", str(tmp_path_factory.getbasetemp() / "c-home"))
 
 
 def agrees(f: Callable[..., Any], *args: Any, rtol: float = 1e-9) -> str:

@@ -252,7 +252,7 @@ class Function:
     def product(self, product: Product) -> None:
         """A call of the run time's product, for the thread's range of rows or columns."""
         leaf = product.leaf
-        sides = (product.rows, product.columns, product.sum)
+        sides = product.sides
         counts = []
         for side in sides:
             for index in side.all:
@@ -263,7 +263,7 @@ class Function:
                 counts.append("hi - lo" if inside == 1 else f"(hi - lo) * {inside}")
             else:
                 counts.append(str(side.size))
-        m, n, k = counts
+        m, n, k = counts[:3]
         a, b, c = (self.element(e, leaf) for e in (product.a, product.b, leaf.assign.target))
         for side in sides:
             for index in side.all:
@@ -278,6 +278,12 @@ class Function:
                 steps = f"&{a}, {rows.b}, &{b}, {columns.a}, &{c}, {rows.c}"
             else:
                 steps = f"&{a}, {rows.a}, &{b}, {columns.b}, &{c}, {rows.c}"
+        elif product.kind == "picture":
+            d, da, db = ("1", 0, 0)
+            if product.outer is not None:
+                d, da, db = counts[3], product.outer.a, product.outer.b
+            n = f"{n}, {d}"
+            steps = f"&{a}, {rows.a}, {da}, {depth.a}, &{b}, {db}, {depth.b}, &{c}, {rows.c}"
         elif product.kind == "outer":
             steps = f"&{a}, {rows.a}, {depth.a}, &{b}, {depth.b}, &{c}, {rows.c}"
         else:

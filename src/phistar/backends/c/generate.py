@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from phistar.backends.c.ahead import gathered
 from phistar.backends.c.emit import Function, Site
+from phistar.backends.c.kernels import product_nest
 from phistar.backends.c.memory import plan
 from phistar.backends.c.names import Names, comment, identifier
 from phistar.backends.c.nests import Local, Localising, fuse, nest
 from phistar.backends.c.prepare import prepare
-from phistar.backends.c.products import product_nest
 from phistar.backends.c.repeated import Body, Nest, functions
 from phistar.backends.c.sharing import Sharing, chunk_size, work
 from phistar.backends.c.spelling import C_TYPES
@@ -38,7 +38,15 @@ from phistar.ir.program import Assign, Kind, Program, Tensor
 from phistar.ir.walk import flat
 from phistar.transform.names import names_of
 
-HEADERS = ("program.h", "mathematics.h", "philox.h", "ahead.h", "products.h", "windows.h")
+HEADERS = (
+    "program.h",
+    "mathematics.h",
+    "philox.h",
+    "ahead.h",
+    "products.h",
+    "pictures.h",
+    "windows.h",
+)
 ALONE = 200_000.0  # operations that one thread does before others could have begun
 
 
@@ -80,14 +88,15 @@ class Generation:
 
     def run(self) -> Generated:
         program = self.program
-        nodes = prepare(program)
+        nodes, pictures = prepare(program)
         self.work = sum(work(node) for node in nodes)
         updated = dict.fromkeys(
             a.target.tensor
             for a in flat(program.statements)
             if a.target.tensor.kind is not Kind.VALUE
         )
-        parts = Sharing(names_of(program), updated=frozenset(updated)).divide(nodes)
+        sharing = Sharing(names_of(program), pictures=pictures, updated=frozenset(updated))
+        parts = sharing.divide(nodes)
         self.outputs = tuple(t for t in program.outputs if t not in program.inputs)
         self.names = Names()
         for t in (*program.inputs, *self.outputs):

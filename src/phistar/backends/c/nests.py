@@ -330,7 +330,7 @@ def products_in(nodes: Iterable[Node]) -> Iterator[Product | Window]:
 def used(node: Product | Window) -> set[Var]:
     """The variables that run inside the product."""
     if isinstance(node, Product):
-        sides = [node.rows, node.columns, node.sum]
+        sides = node.sides
     else:
         sides = [node.rows, node.width, *node.sums, *node.columns]
         sides += [node.height] if node.height is not None else []

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from phistar.backends.c.channels import channels_last
 from phistar.backends.c.factors import name_factors
 from phistar.backends.c.padding import pad_products
 from phistar.backends.c.tree import Leaf, Loop, Node, Var, initial
@@ -46,11 +47,12 @@ from phistar.transform.names import names_of
 from phistar.transform.reuse import reuse
 
 
-def prepare(program: Program) -> list[Node]:
-    """The leaves of a program, in order, scans as loops around them."""
+def prepare(program: Program) -> tuple[list[Node], frozenset[Tensor]]:
+    """The leaves of a program, in order, scans as loops around them; pictures, channels last."""
     program = pad_products(constants(inline(flatten(program))))
-    program = unfold(reuse(name_factors(program)))
-    return list(Preparation(program).nodes(program.statements, {}))
+    program, pictures = channels_last(reuse(name_factors(program)))
+    program = unfold(program)
+    return list(Preparation(program).nodes(program.statements, {})), pictures
 
 
 def constants(program: Program) -> Program:

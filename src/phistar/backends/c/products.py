@@ -32,22 +32,6 @@ WIDE = 32  # turns of a loop that are worth setting up registers for
 LEAST = 2048  # multiplications that are worth a call
 
 
-def is_product(leaf: Leaf) -> bool:
-    """The leaf becomes a product."""
-    return best_product(leaf) is not None or best_window(leaf) is not None
-
-
-def product_nest(leaf: Leaf, shared: Var | None) -> list[Node] | None:
-    """The leaf as a product inside loops, or None if it is none."""
-    best = best_product(leaf, shared)
-    window = (
-        best_window(leaf, shared) if leaf.chunk is None else None
-    )  # it would sum over all chunks
-    if window is not None and (best is None or slow(best)):
-        return window_in_loops(leaf, window, shared)
-    return None if best is None else in_loops(leaf, best, shared)
-
-
 def slow(product: Product) -> bool:
     """Its sums are short, or its columns few: a window's are longer."""
     short = product.sum.size < WIDE and len(product.leaf.assign.over) > 1
@@ -158,7 +142,7 @@ def value(product: Product) -> float:
 
 def in_loops(leaf: Leaf, product: Product, shared: Var | None) -> list[Node]:
     """Loops around the product for the other indices; what is summed in parts begins with 0."""
-    inside = {*product.rows.all, *product.columns.all, *product.sum.all}
+    inside = {i for side in product.sides for i in side.all}
     outside = [i for i in leaf.indices if i not in inside]
     outside.sort(key=lambda i: (i in leaf.assign.over, leaf.bind[i] is not shared))
     summed = any(i in leaf.assign.over for i in outside)

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from phistar.backends.c.products import best_product, is_product
+from phistar.backends.c.kernels import is_product, matrices
 from phistar.backends.c.tree import (
     Access,
     Group,
@@ -81,6 +81,7 @@ class Sharing:
     names: Names
     totals: set[Tensor] = field(default_factory=set)  # partial sums: these are added up at once
 
+    pictures: frozenset[Tensor] = frozenset()  # whose channels, last, stay together
     updated: frozenset[Tensor] = frozenset()  # parameters that the program writes
     laid_out: dict[Node, Tensor] = field(default_factory=dict)  # what they define for one reader
 
@@ -88,7 +89,7 @@ class Sharing:
         """A product shared by its minibatch would have every thread read all of a parameter, whose
         rows the threads may just have written, each its own: sharing by those rows moves less.
         """
-        product = best_product(leaf, var)
+        product = matrices(leaf, var)
         if product is None:
             return False
         for weights, other in ((product.a, product.b), (product.b, product.a)):
@@ -275,13 +276,21 @@ class Gathering:
         assert isinstance(node, Leaf)
         for index in shareable(node):
             var = node.bind[index]
-            if var.size == self.var.size:
+            if var.size == self.var.size and not self.parts_channels(node, index):
                 if not self.uses:
                     self.var.name = index.name
                 bound = replace(node, bind={**node.bind, index: self.var})
                 if not self.sharing.costly(bound, self.var) and self.agrees(bound):
                     return bound
         return None if inside else self.partial(node)
+
+    def parts_channels(self, leaf: Leaf, index: Index) -> bool:
+        """Threads would share the channels of a picture, which lie side by side."""
+        var = leaf.bind[index]
+        return any(
+            access.tensor in self.sharing.pictures and access.alone[-1] is var
+            for access in accesses(leaf)
+        )
 
     def agrees(self, leaf: Leaf, partial: bool = False) -> bool:
         """Whatever is written in the group is touched at the thread's own positions; recorded."""
@@ -339,7 +348,7 @@ class Gathering:
         """It is a product for each value of the index, not one that sums over it."""
         assert self.var is not None
         bound = replace(leaf, bind={**leaf.bind, index: self.var})
-        product = best_product(bound, self.var)
+        product = matrices(bound, self.var)
         if product is None:
             return False
         return index not in {*product.sum.all, *product.rows.all, *product.columns.all}

@@ -84,7 +84,10 @@ class Side:
 
 @dataclass(eq=False)
 class Product:
-    """A leaf that is a product of two matrices, a times b: see `products`."""
+    """A leaf that is a product of two matrices, a times b: see `products`.
+
+    kind: "outer", "dot", "turned"; or "picture", which may sum over `outer` too: see `pictures`.
+    """
 
     leaf: Leaf
     kind: str
@@ -93,6 +96,13 @@ class Product:
     rows: Side
     columns: Side
     sum: Side
+    outer: Side | None = None
+
+    @property
+    def sides(self) -> list[Side]:
+        """What runs inside the product."""
+        sides = [self.rows, self.columns, self.sum]
+        return sides if self.outer is None else [*sides, self.outer]
 
 
 @dataclass(eq=False)

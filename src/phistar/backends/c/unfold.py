@@ -20,6 +20,7 @@ import math
 from dataclasses import replace
 
 from phistar.backends.c.nests import stride
+from phistar.backends.c.pictures import best_picture
 from phistar.backends.c.products import best_product, pure, slow
 from phistar.backends.c.tree import Leaf, Var
 from phistar.ir.primitives import Op
@@ -68,6 +69,8 @@ def unfolded(a: Assign, names: Names) -> list[Assign]:
 
 def quick(leaf: Leaf) -> bool:
     """It is a good product as it is."""
+    if best_picture(leaf) is not None:
+        return True
     product = best_product(leaf)
     if product is None or slow(product):
         return False
