@@ -203,6 +203,8 @@ def turned(c: Convolution, axes: dict[Tensor, int], names: Names) -> list[Assign
     a, order = c.assign, c.kernel_order()
     if (c.large if a.target == c.large else c.small).tensor not in axes:
         return [a]
+    if c.kernel.subscripts == tuple(Affine(((i, 1),)) for i in order):
+        return [a]
     shape = tuple(i.size for i in order)
     name = names.fresh(f"{c.kernel.tensor.name}.turned")
     kernel = Load(

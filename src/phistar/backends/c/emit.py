@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from phistar.backends.c.fills import Stretch, stretch
 from phistar.backends.c.idioms import gelu_slope
 from phistar.backends.c.names import Names, identifier, numbered
 from phistar.backends.c.nests import Local, products_in, vectorises
@@ -132,8 +133,25 @@ class Function:
             del self.scope[self.chunk]
         elif loop.var is self.shared:
             self.sums(loop, path, "lo", "hi")
+        elif (filled := stretch(loop, self.locals)) is not None:
+            self.fill(filled)
         else:
             self.sums(loop, path, "0", str(loop.var.size))
+
+    def fill(self, made: Stretch) -> None:
+        """A stretch of memory in one loop."""
+        leaf, t = made.leaf, made.leaf.target
+        for loop in made.loops:
+            self.scope[loop.var] = "0"
+        place = self.element(leaf.assign.target, leaf)
+        text = self.value(leaf.assign.value, leaf)
+        for loop in made.loops:
+            del self.scope[loop.var]
+        everywhere = Var("i", made.length)
+        i = self.variable(everywhere)
+        self.add(f"for (long {i} = 0; {i} < {made.length}; {i}++)")
+        self.add(f"    (&{place})[{i}] = {stored(text, t.dtype)};")
+        del self.scope[everywhere]
 
     def clear(self, leaf: Leaf) -> None:
         """A partial sum that no register holds begins with zeros."""

@@ -30,7 +30,7 @@ from phistar.ir.program import (
     Subscript,
     Tensor,
 )
-from phistar.ir.walk import affine_bounds
+from phistar.ir.walk import affine_bounds, map_assign, map_statements, rewrite
 from phistar.transform.names import Names, names_of
 
 
@@ -38,9 +38,35 @@ def pad_products(program: Program) -> Program:
     """The program with padded factors and targets of products as tensors of their own."""
     names = names_of(program)
     statements: list[Statement] = []
-    for s in program.statements:
+    for s in map_statements(program.statements, lambda a: [map_assign(a, trimmed)]):
         statements += padded(s, names) if isinstance(s, Assign) else [s]
     return replace(program, statements=tuple(statements))
+
+
+def trimmed(e: Expr) -> Expr:
+    """Padding that no index reaches is none."""
+
+    def change(e: Expr) -> Expr:
+        if not isinstance(e, Load):
+            return e
+        at = tuple(
+            shifted(s, -s.low) if isinstance(s, Pad) and never(s, e.tensor, axis) else s
+            for axis, s in enumerate(e.subscripts)
+        )
+        return replace(e, subscripts=at)
+
+    return rewrite(e, change)
+
+
+def never(s: Pad, t: Tensor, axis: int) -> bool:
+    first, last = t.bounds(axis)
+    low, high = affine_bounds(s.position)
+    return low - s.low >= first and high - s.low <= last
+
+
+def shifted(s: Affine | Pad, offset: int) -> Affine:
+    position = s if isinstance(s, Affine) else s.position
+    return replace(position, offset=position.offset + offset)
 
 
 def padded(a: Assign, names: Names) -> list[Assign]:

@@ -17,7 +17,7 @@ from phistar.backends.c.channels import LANES, bare, slides
 from phistar.backends.c.products import LEAST, Sorted, factors, together
 from phistar.backends.c.tree import Leaf, Product, Var
 
-ROWS = 16  # that a product makes good use of
+ROWS = 8  # that a product makes good use of
 
 
 def best_picture(leaf: Leaf, shared: Var | None = None) -> Product | None:

@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from phistar.backends.c.borders import at_once
 from phistar.backends.c.channels import channels_last
 from phistar.backends.c.factors import name_factors
+from phistar.backends.c.gathering import gather
 from phistar.backends.c.padding import pad_products
+from phistar.backends.c.roots import name_roots
 from phistar.backends.c.tree import Leaf, Loop, Node, Var, initial
 from phistar.backends.c.unfold import unfold
 from phistar.ir.dtypes import DType
@@ -49,8 +52,8 @@ from phistar.transform.reuse import reuse
 
 def prepare(program: Program) -> tuple[list[Node], frozenset[Tensor]]:
     """The leaves of a program, in order, scans as loops around them; pictures, channels last."""
-    program = pad_products(constants(inline(flatten(program))))
-    program, pictures = channels_last(reuse(name_factors(program)))
+    program = pad_products(gather(constants(inline(flatten(program)))))
+    program, pictures = channels_last(at_once(reuse(name_roots(name_factors(program)))))
     program = unfold(program)
     return list(Preparation(program).nodes(program.statements, {})), pictures
 

@@ -130,7 +130,7 @@ class Sharing:
 
 
 def expanding(nodes: list[Node]) -> dict[Node, Tensor]:
-    """Leaves that define a large tensor of small ones, which one other leaf reads."""
+    """Leaves that define a large tensor of small ones, for one other leaf, or of nothing."""
     touched: dict[Tensor, list[Node]] = {}
     for node in nodes:
         for t in dict.fromkeys(
@@ -143,7 +143,8 @@ def expanding(nodes: list[Node]) -> dict[Node, Tensor]:
             continue
         t = node.target
         inputs = sum(size_of(access.tensor) for access in accesses(node)[1:])
-        if len(touched[t]) == 2 and size_of(t) > max(EXPANDS * inputs, PARTIAL):
+        few = len(touched[t]) == 2 or not inputs
+        if few and size_of(t) > max(EXPANDS * inputs, PARTIAL):
             found[node] = t
     return found
 
