@@ -90,9 +90,24 @@ def test_random_fields_of_one_place_are_the_same():
     assert text == "p[i] = normal#2[i]\nr[i] = p[i] + p[i]"
 
 
-def test_an_output_stays():
-    a = define(p, (i,), load(x, i) ** 2)
-    different([a], [define(q, (i,), load(x, i) ** 2)], outputs=(r, q))
+def test_an_output_stays_as_a_copy():
+    text = reused(
+        define(p, (i,), load(x, i) ** 2),
+        define(q, (j,), load(x, j) ** 2),
+        define(r, (i,), load(p, i) + load(q, i)),
+        outputs=(r, q),
+    )
+    assert text == "p[i] = x[i] ** 2\nq[j] = p[j]\nr[i] = p[i] + q[i]"
+
+
+def test_an_output_that_is_summed_or_guarded_is_copied_whole():
+    total = [add(t, (i,), load(s, b, i), (b,), value(b) < 2) for t in (p, q)]
+    text = reused(*total, outputs=(p, q))
+    assert text == "p[i] += Σ_{b : b < 2} s[b, i]\nq[i] = p[i]"
+
+
+def test_an_output_that_is_a_copy_already_stays():
+    different([define(p, (i,), load(x, i))], [define(q, (i,), load(x, i))], outputs=(r, q))
 
 
 def test_a_value_that_is_defined_in_two_statements_stays():

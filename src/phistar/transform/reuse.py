@@ -4,6 +4,8 @@
     c[n, k] = exp(s[n, k])       ->    r[b, j] = a[b, j] * a[b, j]
     r[b, j] = a[b, j] * c[b, j]
 
+A result of the program is kept, as a copy of the first.
+
 Two definitions are the same if they agree up to the names of their indices and read the same
 versions of the same tensors. It takes time linear in the length of the program.
 """
@@ -12,6 +14,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 
+from phistar.ir.primitives import Op
 from phistar.ir.program import (
     Affine,
     Apply,
@@ -44,7 +47,7 @@ def reuse(program: Program) -> Program:
     writers = Counter(targets(program.statements))
     reuser = Reuser(writers, frozenset(program.outputs))
     statements = reuser.statements(program.statements, ())
-    return replace(program, statements=statements) if reuser.same else program
+    return program if statements == program.statements else replace(program, statements=statements)
 
 
 @dataclass
@@ -87,6 +90,8 @@ class Reuser:
             if first is not tensor and self.may_go(tensor):
                 self.same[tensor] = first
                 return
+            if first is not tensor:
+                a = copied(a, first)
         self.versions[tensor] += 1
         self.read.update(load.tensor for load in reads(a))
         yield a
@@ -108,6 +113,15 @@ class Reuser:
     def may_go(self, tensor: Tensor) -> bool:
         """Whether nobody needs the tensor itself, nor has read it while it was still empty."""
         return tensor not in self.outputs and tensor not in self.read
+
+
+def copied(a: Assign, first: Tensor) -> Assign:
+    """The tensor somebody needs, as a copy of the first, where that is less work."""
+    simple = isinstance(a.value, Load | Const) and not a.over
+    if simple or any(isinstance(s, Expr) for s in a.target.subscripts):
+        return a
+    value = Load(first, a.target.subscripts)
+    return replace(a, op=Op.SET, value=value, over=(), condition=None)
 
 
 # Definitions up to the names of indices -----------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from phistar.backends.c.ahead import rows
 from phistar.backends.c.fills import Stretch, stretch
 from phistar.backends.c.idioms import gelu_slope
 from phistar.backends.c.names import Names, identifier, numbered
@@ -198,9 +199,26 @@ class Function:
             head = f"for (long {var} = {end} - 1; {var} >= {begin}; {var}--)"
         with self.block(head):
             self.declare(loop)
-            self.nodes(loop.body, (*path, loop))
+            nearer = [] if loop.scan else self.next_rows(loop)
+            parts, part = sum(isinstance(node, Loop) for node in loop.body), 0
+            for node in loop.body:
+                if isinstance(node, Loop):
+                    for row in nearer:
+                        self.add(f"{row}, {part}, {parts});")
+                    part += 1
+                self.nodes([node], (*path, loop))
         del self.scope[loop.var]
         self.kept = kept
+
+    def next_rows(self, loop: Loop) -> list[str]:
+        """Calls that bring the rows of the loop's next turn nearer, a part before each node."""
+        found = []
+        for t, write in rows(loop, self.locals).items():
+            size = math.prod(t.storage[1:])
+            at = f"least({self.scope[loop.var]} + 1, {t.storage[0] - 1}) * {size}"
+            bytes_ = size * t.dtype.numpy.itemsize
+            found.append(f"ahead_row(&{self.tensor(t)}[{at}], {bytes_}, {int(write)}")
+        return found
 
     def hoist(self, loop: Loop) -> None:
         """Gathers that move with none of the loops from here on are made, and checked, once."""

@@ -20,6 +20,7 @@ from phistar.backends.c.nests import Local, Localising, fuse, nest
 from phistar.backends.c.prepare import prepare
 from phistar.backends.c.repeated import Body, Nest, functions
 from phistar.backends.c.sharing import Sharing, chunk_size, work
+from phistar.backends.c.slopes import share_slopes
 from phistar.backends.c.spelling import C_TYPES
 from phistar.backends.c.tree import (
     Group,
@@ -97,6 +98,8 @@ class Generation:
         )
         sharing = Sharing(names_of(program), pictures=pictures, updated=frozenset(updated))
         parts = sharing.divide(nodes)
+        for group in groups(parts):
+            share_slopes(group, sharing.names)
         self.outputs = tuple(t for t in program.outputs if t not in program.inputs)
         self.names = Names()
         for t in (*program.inputs, *self.outputs):

@@ -37,7 +37,7 @@ USES = 8  # of the reciprocal, at least
 
 
 def name_roots(program: Program) -> Program:
-    """The program with such roots named, outside scans; equal ones are joined by `reuse`."""
+    """The program with such reciprocals named, outside scans; equal ones are joined by `reuse`."""
     names = names_of(program)
     statements: list[Statement] = []
     for s in program.statements:
@@ -46,7 +46,7 @@ def name_roots(program: Program) -> Program:
 
 
 def named(a: Assign, names: Names) -> list[Assign]:
-    """The definitions of the roots that an assignment divides by, and the assignment."""
+    """The reciprocals that an assignment multiplies by instead, and the assignment."""
     defined: dict[Expr, Assign] = {}
 
     def change(e: Expr) -> Expr:
@@ -56,7 +56,7 @@ def named(a: Assign, names: Names) -> list[Assign]:
         if not shared(root, a) or e.dtype is not root.dtype:
             return e
         if root not in defined:
-            defined[root] = definition(root, a, names)
+            defined[root] = reciprocal(root, a, names)
         return Apply(P.MUL, (e.args[0], defined[root].target), e.dtype)
 
     value = rewrite(a.value, change)
@@ -78,11 +78,11 @@ def tensors(e: Expr) -> set[Tensor]:
     return {n.tensor for n in nodes(e) if isinstance(n, Load)}
 
 
-def definition(root: Expr, a: Assign, names: Names) -> Assign:
-    own = free_indices(root)
-    dtype = root.dtype
+def reciprocal(root: Expr, a: Assign, names: Names) -> Assign:
+    """rsqrt[...] = 1 / root."""
+    own, dtype = free_indices(root), root.dtype
     assert isinstance(dtype, DType)
     name = names.fresh(f"{a.target.tensor.name}.rsqrt")
-    t = Tensor(name, tuple(i.size for i in own), dtype)
-    at = Load(t, tuple(Affine(((i, 1),)) for i in own))
-    return Assign(at, Op.SET, Apply(P.DIV, (Const(1.0, dtype), root), dtype))
+    at = tuple(Affine(((i, 1),)) for i in own)
+    target = Load(Tensor(name, tuple(i.size for i in own), dtype), at)
+    return Assign(target, Op.SET, Apply(P.DIV, (Const(1.0, dtype), root), dtype))

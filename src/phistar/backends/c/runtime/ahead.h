@@ -33,4 +33,14 @@ static inline __attribute__((unused)) void ahead_go(long lines) {
         if (a->at >= a->size) a->rows++, a->left--, a->at = 0;
     }
 }
+
+/* One of `parts` parts of a row that the next turn of a loop reads, or writes. */
+__attribute__((unused)) static inline void ahead_row(
+    const void *row, long bytes, int write, long part, long parts) {
+    const char *end = (const char *)row + bytes * (part + 1) / parts;
+    for (const char *at = (const char *)row + bytes * part / parts; at < end; at += 64) {
+        if (write) __builtin_prefetch(at, 1);
+        else __builtin_prefetch(at);
+    }
+}
 #endif

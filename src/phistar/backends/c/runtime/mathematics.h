@@ -392,7 +392,7 @@ INLINED double gelu_f64(double x) {
 INLINED float gelu_slope_f32(float x) {
     float a = __builtin_fabsf(x);
     a = 16.0f < a ? 16.0f : a;
-    float bell = exp_f32(-0.5f * (a * a));
+    float bell = gaussian_f32(a, 0.5f);
     float tail = 0.5f * bell * scaled_erfc_f32(a * 0.707106781f);
     return fused_f32(x, 0.398942280f * bell, x < 0.0f ? tail : 1.0f - tail);
 }
