@@ -130,3 +130,30 @@ def test_batch_normalization_between_convolutions() -> None:
     rng = np.random.default_rng(1)
     args = [rng.normal(size=s) for s in ((40, 3, 12, 12), (16, 3, 3, 3), (32, 16, 3, 3))]
     assert "m.part[" in agrees(f, *args)
+
+
+def test_a_flattened_picture_is_no_convolution() -> None:
+    """Several axes as one are not slid along; a minibatch of 64 examples is no channels."""
+
+    def f(W: Any, z: Any) -> Any:
+        y, h = ph.tensors("y h")
+        y[b, l, p, q] = ph.tanh(z[b, l, p, q])
+        h[b, k] = W[k, (l, p, q)] * y[b, l, p, q]
+        return ph.mean[b, k](ph.square(h[b, k]))
+
+    rng = np.random.default_rng(0)
+    args = [rng.normal(size=size) for size in ((10, 6 * 5 * 5), (64, 6, 5, 5))]
+    assert "product_picture" not in agrees(f, *args)
+    program = inline(flatten(compiler.lower(ph.value_and_grad(f).program(*args).source)))
+    assert channels_last(program)[1] == frozenset()
+
+
+def test_a_shifted_product_is_no_convolution() -> None:
+    def f(g: Any, h: Any) -> Any:
+        U = ph.tensors("U")
+        U[j, k] = ph.sum[b, p](g[b, p, j] * h[b, p + 1, k])
+        return ph.sum[j, k](ph.square(U[j, k]))
+
+    rng = np.random.default_rng(0)
+    args = [rng.normal(size=size) for size in ((8, 20, 32), (8, 21, 16))]
+    assert "product_picture" not in agrees(f, *args)

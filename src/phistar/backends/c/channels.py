@@ -110,7 +110,7 @@ def convolution(a: Assign) -> Convolution | None:
         return None
     if any(not pure(e) or e.dtype not in (DType.F32, DType.F64) for e in three):
         return None
-    sliding = [e for e in three if not bare(e)]
+    sliding = [e for e in three if slides(e)]
     if len(sliding) != 1:
         return None
     large = sliding[0]
@@ -120,22 +120,22 @@ def convolution(a: Assign) -> Convolution | None:
     inside, outside, weights = (set(free_indices(e)) for e in (large, small, kernel))
     if places(moving & outside) <= places(moving & weights) or inside & outside & weights:
         return None
+    for s in large.subscripts:
+        along = set(affine_indices(s)) & moving if isinstance(s, Affine) else set()
+        if len(along & outside) > 1 or len(along & weights) > 1 or along - outside - weights:
+            return None  # several axes as one
     read, written = (inside & weights) - moving, (outside & weights) - moving
     if len(read) != 1 or len(written) != 1 or len(kernel.subscripts) != len(weights):
         return None
     return Convolution(a, large, small, kernel, *read, *written)
 
 
-def bare(load: Load) -> bool:
-    return all(isinstance(s, Affine) and s.bare is not None for s in load.subscripts)
-
-
 def slides(load: Load) -> set[Index]:
-    """The indices that stand together with others, or with a stride."""
+    """The indices that stand together with others on an axis, or with a stride."""
     return {
         i
         for s in load.subscripts
-        if isinstance(s, Affine) and s.bare is None
+        if isinstance(s, Affine) and (len(s.terms) > 1 or any(n != 1 for _, n in s.terms))
         for i in affine_indices(s)
     }
 

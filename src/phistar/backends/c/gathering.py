@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from phistar.backends.c.channels import LANES, bare
+from phistar.backends.c.channels import LANES
 from phistar.backends.c.names import numbered
+from phistar.backends.c.products import bare
 from phistar.ir.primitives import Op
 from phistar.ir.primitives import Primitive as P
 from phistar.ir.program import (

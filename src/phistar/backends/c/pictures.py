@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from phistar.backends.c.channels import LANES, bare, slides
+from phistar.backends.c.channels import LANES, slides
 from phistar.backends.c.products import LEAST, Sorted, factors, together
 from phistar.backends.c.tree import Leaf, Product, Var
 
@@ -26,9 +26,9 @@ def best_picture(leaf: Leaf, shared: Var | None = None) -> Product | None:
     if found is None:
         return None
     one, two = found
-    if all(bare(load) for load in (leaf.assign.target, one, two)):
-        return None
     moving = {i for load in (leaf.assign.target, one, two) for i in slides(load)}
+    if not moving:
+        return None
     cut = frozenset(i for i, var in leaf.bind.items() if var is shared)
     for a, b in ((one, two), (two, one)):
         sides = Sorted(leaf, a, b)

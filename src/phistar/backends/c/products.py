@@ -82,6 +82,11 @@ def pure(load: Load) -> bool:
     )
 
 
+def bare(load: Load) -> bool:
+    """Each axis has an index alone."""
+    return all(isinstance(s, Affine) and s.bare is not None for s in load.subscripts)
+
+
 def step(load: Load, index: Index) -> int:
     found = stride(load, index)
     assert found is not None

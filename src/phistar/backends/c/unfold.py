@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from phistar.backends.c.nests import stride
 from phistar.backends.c.pictures import best_picture
-from phistar.backends.c.products import best_product, pure, slow
+from phistar.backends.c.products import bare, best_product, pure, slow
 from phistar.backends.c.tree import Leaf, Var
 from phistar.ir.primitives import Op
 from phistar.ir.primitives import Primitive as P
@@ -81,10 +81,6 @@ def quick(leaf: Leaf) -> bool:
 
 def alone(a: Assign) -> Leaf:
     return Leaf(a, {i: Var(i.name, i.size) for i in all_indices(a)})
-
-
-def bare(load: Load) -> bool:
-    return all(isinstance(s, Affine) and s.bare is not None for s in load.subscripts)
 
 
 def parameter(weights: Load, pictures: Load) -> bool:
