@@ -23,7 +23,8 @@
 #endif
 
 enum { DEPTH = 512 }; /* products that are summed before the result is touched again */
-enum { BLOCK = 128 }; /* those summed in registers, in `outer` and `turned` */
+enum { BLOCK = 192 }; /* those summed in registers, in `outer` and `turned` */
+enum { PANELS = 96 }; /* rows, and sums, for which copies of columns side by side pay */
 enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count on */
 
 /* a * b + c, rounded once where the machine can: as vectors of sums are, whatever a compiler makes
@@ -99,6 +100,12 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
 
+/* Of two times four numbers: pairs of the first halves, and of the second; halves side by side. */
+#define HALF_1(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HALF_2(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define PAIRS_1ST(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define PAIRS_2ND(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+
 #define PRODUCTS(type, suffix)                                                                    \
     typedef type vec_##suffix __attribute__((vector_size(VECTOR), aligned(sizeof(type)), may_alias)); \
     typedef type quad_##suffix                                                                    \
@@ -160,49 +167,48 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
                              single_##suffix##_1_1, m, k, A, am, ak, B + j, bk, C + j, cm,        \
                              fresh);                                                              \
     }                                                                                             \
-    __attribute__((unused)) static void product_outer_##suffix(                                   \
-        long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, type *C, \
-        long cm, int fresh) {                                                                     \
-        enum { block = BLOCK, rows = 8 * MOST_ROWS };                                               \
-        type near[rows * block] __attribute__((aligned(64)));                                     \
-        /* Rows far apart share lines of a cache; sums far apart use little of a line and of a page. */\
-        int far = ak == 1 && m > 1 && (am * sizeof(type) % 1024 == 0 || am > 4096);               \
-        int sparse = am == 1 && m >= MOST_ROWS && ak * sizeof(type) >= 512;                       \
-        for (long i = 0; i < m; i += rows, A += rows * am, C += rows * cm) {                      \
-            long some = m - i < rows ? m - i : rows;                                              \
-            if (k == 0 && fresh)                                                                  \
-                for (long r = 0; r < some; r++)                                                   \
-                    for (long j = 0; j < n; j++) C[r * cm + j] = 0;                               \
-            for (long p = 0; p < k; p += block) {                                                 \
-                long depth = k - p < block ? k - p : block;                                       \
-                const type *a = A + p * ak;                                                       \
-                if (sparse)                                                                       \
-                    for (long r = 0; r < depth; r++)                                              \
-                        memcpy(near + r * rows, a + r * ak, some * sizeof(type));                 \
-                else if (far)                                                                     \
-                    for (long r = 0; r < some; r++)                                               \
-                        memcpy(near + r * depth, a + r * am, depth * sizeof(type));               \
-                long nm = sparse ? 1 : far ? depth : am, nk = sparse ? rows : far ? 1 : ak;       \
-                columns_all_##suffix(some, n, depth, sparse || far ? near : a, nm, nk,            \
-                                     B + p * bk, bk, C, cm, fresh && p == 0);                     \
-            }                                                                                     \
+    /* Rows of A whose sums lie far apart, which use little of a line and of a page, copied. */   \
+    static inline const type *nearer_##suffix(                                                    \
+        long m, long depth, const type *A, long *am, long *ak, type *near) {                      \
+        enum { rows = 8 * MOST_ROWS };                                                            \
+        if (*am == 1 && m >= MOST_ROWS && *ak * sizeof(type) >= 512) {                            \
+            for (long r = 0; r < depth; r++)                                                      \
+                memcpy(near + r * rows, A + r * *ak, m * sizeof(type));                           \
+            *ak = rows;                                                                           \
+            return near;                                                                          \
         }                                                                                         \
+        return A;                                                                                 \
     }                                                                                             \
-    /* As dot, for many rows: columns of B are turned, a few at a time, and C has them side by     \
-       side. */                                                                                   \
+    /* Columns of B are turned, a few at a time, so that C has them side by side. */              \
     static inline void turn_##suffix(long n, long k, const type *B, long bn, type *turned) {      \
         long c = 0;                                                                               \
-        for (; c + 4 <= n; c += 4, B += 4 * bn)                                                   \
-            for (long p = 0; p < k; p++)                                                          \
+        for (; c + 4 <= n; c += 4, B += 4 * bn) {                                                 \
+            typedef quad_##suffix quad;                                                           \
+            long p = 0;                                                                           \
+            for (; p + 4 <= k; p += 4) { /* four by four */                                       \
+                quad b0 = *(const quad *)(B + p), b1 = *(const quad *)(B + bn + p);               \
+                quad b2 = *(const quad *)(B + 2 * bn + p), b3 = *(const quad *)(B + 3 * bn + p);  \
+                quad low0 = HALF_1(b0, b1), high0 = HALF_2(b0, b1);                                    \
+                quad low2 = HALF_1(b2, b3), high2 = HALF_2(b2, b3);                                    \
+                type *to = turned + p * n + c;                                                    \
+                *(quad *)to = PAIRS_1ST(low0, low2), *(quad *)(to + n) = PAIRS_2ND(low0, low2);            \
+                *(quad *)(to + 2 * n) = PAIRS_1ST(high0, high2);                                      \
+                *(quad *)(to + 3 * n) = PAIRS_2ND(high0, high2);                                       \
+            }                                                                                     \
+            for (; p < k; p++)                                                                    \
                 for (int q = 0; q < 4; q++) turned[p * n + c + q] = B[q * bn + p];                \
+        }                                                                                         \
         for (; c < n; c++, B += bn)                                                               \
             for (long p = 0; p < k; p++) turned[p * n + c] = B[p];                                \
     }                                                                                             \
-    __attribute__((unused)) static void product_turned_##suffix(                                  \
-        long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
-        int fresh) {                                                                              \
-        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type), block = BLOCK, rows = 8 * MOST_ROWS };\
-        type turned[16 * wide * block] __attribute__((aligned(64)));                              \
+    /* By panels of B: two vectors of columns, as many sums as registers take, side by side. */   \
+    __attribute__((unused)) static void product_panels_##suffix(                                  \
+        long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, long bn, \
+        type *C, long cm, int fresh) {                                                            \
+        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type), block = BLOCK };                   \
+        enum { rows = 8 * MOST_ROWS };                                                            \
+        type panels[16 * wide * block] __attribute__((aligned(64)));                              \
+        type near[rows * block] __attribute__((aligned(64)));                                     \
         if (k == 0 && fresh)                                                                      \
             for (long i = 0; i < m; i++)                                                          \
                 for (long j = 0; j < n; j++) C[i * cm + j] = 0;                                   \
@@ -210,17 +216,56 @@ enum { LEVEL1 = 40960 }; /* bytes of the nearest cache that a product may count 
             for (long p = 0; p < k; p += block) {                                                 \
                 long depth = k - p < block ? k - p : block;                                       \
                 long last = n - first < 16 * wide ? n : first + 16 * wide;                        \
-                for (long j = first; j < last; j += wide)                                         \
-                    turn_##suffix(last - j < wide ? last - j : wide, depth, B + j * bn + p, bn,   \
-                                  turned + (j - first) * depth);                                  \
-                for (long i = 0; i < m; i += rows)                                                \
+                for (long j = first; j < last; j += wide) {                                       \
+                    long some = last - j < wide ? last - j : wide;                                \
+                    const type *b = B + p * bk + j * bn;                                          \
+                    type *panel = panels + (j - first) * depth;                                   \
+                    if (bn != 1) turn_##suffix(some, depth, b, bn, panel);                        \
+                    else                                                                          \
+                        for (long r = 0; r < depth; r++)                                          \
+                            memcpy(panel + r * some, b + r * bk, some * sizeof(type));            \
+                }                                                                                 \
+                for (long i = 0; i < m; i += rows) {                                              \
+                    long tall = m - i < rows ? m - i : rows, nm = am, nk = ak;                    \
+                    const type *a = nearer_##suffix(tall, depth, A + i * am + p * ak, &nm, &nk,   \
+                                                    near);                                        \
                     for (long j = first; j < last; j += wide) {                                   \
                         long some = last - j < wide ? last - j : wide;                            \
-                        columns_all_##suffix(m - i < rows ? m - i : rows, some, depth,            \
-                                             A + i * am + p, am, 1, turned + (j - first) * depth, \
-                                             some, C + i * cm + j, cm, fresh && p == 0);          \
+                        columns_all_##suffix(tall, some, depth, a, nm, nk,                        \
+                                             panels + (j - first) * depth, some,                  \
+                                             C + i * cm + j, cm, fresh && p == 0);                \
                     }                                                                             \
+                }                                                                                 \
             }                                                                                     \
+    }                                                                                             \
+    __attribute__((unused)) static void product_outer_##suffix(                                   \
+        long m, long n, long k, const type *A, long am, long ak, const type *B, long bk, type *C, \
+        long cm, int fresh) {                                                                     \
+        enum { wide = 2 * sizeof(vec_##suffix) / sizeof(type) };                                  \
+        enum { block = BLOCK, rows = 8 * MOST_ROWS };                                             \
+        if (m >= PANELS && n >= wide && k >= PANELS) {                                            \
+            product_panels_##suffix(m, n, k, A, am, ak, B, bk, 1, C, cm, fresh);                  \
+            return;                                                                               \
+        }                                                                                         \
+        type near[rows * block] __attribute__((aligned(64)));                                     \
+        for (long i = 0; i < m; i += rows, A += rows * am, C += rows * cm) {                      \
+            long some = m - i < rows ? m - i : rows;                                              \
+            if (k == 0 && fresh)                                                                  \
+                for (long r = 0; r < some; r++)                                                   \
+                    for (long j = 0; j < n; j++) C[r * cm + j] = 0;                               \
+            for (long p = 0; p < k; p += block) {                                                 \
+                long depth = k - p < block ? k - p : block, nm = am, nk = ak;                     \
+                const type *a = nearer_##suffix(some, depth, A + p * ak, &nm, &nk, near);         \
+                columns_all_##suffix(some, n, depth, a, nm, nk, B + p * bk, bk, C, cm,            \
+                                     fresh && p == 0);                                            \
+            }                                                                                     \
+        }                                                                                         \
+    }                                                                                             \
+    /* As dot, for many rows. */                                                                  \
+    __attribute__((unused)) static void product_turned_##suffix(                                  \
+        long m, long n, long k, const type *A, long am, const type *B, long bn, type *C, long cm, \
+        int fresh) {                                                                              \
+        product_panels_##suffix(m, n, k, A, am, 1, B, 1, bn, C, cm, fresh);                       \
     }                                                                                             \
     /* The sum of a vector's numbers: of neighbours, of neighbouring sums, and so on. */          \
     static inline type total_##suffix(vec_##suffix v) {                                           \
