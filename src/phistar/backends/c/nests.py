@@ -148,6 +148,16 @@ def stride(load: Load, index: Index) -> int | None:
 
 def fuse(nodes: list[Node], shared: Var | None) -> list[Node]:
     """Neighbouring loops of one size as one loop, where that changes nothing; inside them too."""
+    fused = neighbours(nodes, shared)
+    while len(fused) < len(nodes):  # what was too little to be one with a product may be more now
+        nodes, fused = fused, neighbours(fused, shared)
+    for node in fused:
+        if isinstance(node, Loop):
+            node.body = fuse(node.body, shared)
+    return fused
+
+
+def neighbours(nodes: list[Node], shared: Var | None) -> list[Node]:
     fused: list[Node] = []
     for node in nodes:
         last = fused[-1] if fused else None
@@ -156,9 +166,6 @@ def fuse(nodes: list[Node], shared: Var | None) -> list[Node]:
             last.body.extend(node.body)
         else:
             fused.append(node)
-    for node in fused:
-        if isinstance(node, Loop):
-            node.body = fuse(node.body, shared)
     return fused
 
 

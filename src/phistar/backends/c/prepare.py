@@ -32,10 +32,12 @@ from phistar.ir.program import (
     Program,
     Scan,
     Statement,
+    Subscript,
     Tensor,
     assignments,
 )
 from phistar.ir.walk import (
+    affine_indices,
     all_indices,
     loads,
     map_assign,
@@ -178,12 +180,25 @@ def first_value(t: Tensor, program: Program) -> float:
 
 def defines(a: Assign) -> bool:
     """It writes every element of its target, each once."""
-    t = a.target.tensor
-    at = [s.bare if isinstance(s, Affine) else None for s in a.target.subscripts]
-    whole = [i is not None and i.size == n for i, n in zip(at, t.storage, strict=True)]
     if a.op in (Op.ARGMAX, Op.ARGMIN) or (a.condition is not None and not a.over):
         return False
-    return all(whole) and len(set(at)) == len(at) and not (a.op is Op.SET and a.over)
+    pairs = zip(a.target.subscripts, a.target.tensor.storage, strict=True)
+    if a.op is Op.SET and a.over or not all(covers_axis(s, n) for s, n in pairs):
+        return False
+    own = [i for s in a.target.subscripts if isinstance(s, Affine) for i in affine_indices(s)]
+    return len(set(own)) == len(own)
+
+
+def covers_axis(s: Subscript, size: int) -> bool:
+    """It is each position of an axis once: an index, or several as one, h * 64 + d."""
+    if not isinstance(s, Affine) or s.offset or not s.terms:
+        return False
+    step = 1
+    for atom, coefficient in sorted(s.terms, key=lambda term: term[1]):
+        if not isinstance(atom, Index) or coefficient != step:
+            return False
+        step *= atom.size
+    return step == size
 
 
 def in_step(t: Tensor, first: Assign, inside: list[Assign], scanned: frozenset[Index]) -> bool:
