@@ -183,7 +183,7 @@ def defines(a: Assign) -> bool:
     if a.op in (Op.ARGMAX, Op.ARGMIN) or (a.condition is not None and not a.over):
         return False
     pairs = zip(a.target.subscripts, a.target.tensor.storage, strict=True)
-    if a.op is Op.SET and a.over or not all(covers_axis(s, n) for s, n in pairs):
+    if (a.op is Op.SET and a.over) or not all(covers_axis(s, n) for s, n in pairs):
         return False
     own = [i for s in a.target.subscripts if isinstance(s, Affine) for i in affine_indices(s)]
     return len(set(own)) == len(own)

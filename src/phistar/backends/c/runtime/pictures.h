@@ -10,6 +10,8 @@
 #define PHISTAR_PICTURES_H
 #include "products.h"
 
+enum { PICTURE_SUM = 4096 }; /* products that are summed before the result is touched again */
+
 #define EACH_8(F) EACH_6(F) F(6) F(7)
 #define EACH_16(F) EACH_12(F) F(12) F(13) F(14) F(15)
 
@@ -56,6 +58,7 @@
 
 #if VECTOR == 64
 #define PICTURE_MOST_2 12
+#define PICTURE_SOME_2 8
 #define PICTURE_MOST_1 16
 #define PICTURE_TILES(name, type, vector)                                                         \
     PICTURE_TILE(16, name, type, vector) PICTURE_TILE(12, name, type, vector)                     \
@@ -63,6 +66,7 @@
     PICTURE_TILE(1, name, type, vector)
 #else
 #define PICTURE_MOST_2 6
+#define PICTURE_SOME_2 4
 #define PICTURE_MOST_1 12
 #define PICTURE_TILES(name, type, vector)                                                         \
     PICTURE_TILE(12, name, type, vector) PICTURE_TILE(8, name, type, vector)                      \
@@ -74,17 +78,17 @@
     PICTURE_TILES(picture_##suffix, type, vec_##suffix)                                           \
     typedef void picture_tile_##suffix(long, long, const type *, long, long, long, const type *,  \
                                        long, long, type *, long, int);                            \
-    /* Tiles of `most` rows, but none so high that few are left. */                                \
+    /* Tiles of `most` rows, but none so high that fewer than `some` are left. */                 \
     static inline void picture_rows_##suffix(                                                     \
-        long most, picture_tile_##suffix *high, picture_tile_##suffix *eight,                     \
+        long most, long some, picture_tile_##suffix *high, picture_tile_##suffix *middle,         \
         picture_tile_##suffix *four, picture_tile_##suffix *one, long m, long d, long k,          \
         const type *A, long am, long ad, long ak, const type *B, long bd, long bk, type *C,       \
         long cm, int fresh) {                                                                     \
         while (m > 0) {                                                                           \
             long left = m - most;                                                                 \
-            long rows = left == 0 || left >= 8 ? most : m >= 8 ? 8 : m >= 4 ? 4 : 1;              \
+            long rows = left == 0 || left >= some ? most : m >= some ? some : m >= 4 ? 4 : 1;     \
             picture_tile_##suffix *tile =                                                         \
-                rows == most ? high : rows == 8 ? eight : rows == 4 ? four : one;                 \
+                rows == most ? high : rows == some ? middle : rows == 4 ? four : one;             \
             tile(d, k, A, am, ad, ak, B, bd, bk, C, cm, fresh);                                   \
             m -= rows, A += rows * am, C += rows * cm;                                            \
         }                                                                                         \
@@ -93,17 +97,20 @@
         long m, long n, long d, long k, const type *A, long am, long ad, long ak, const type *B,  \
         long bd, long bk, type *C, long cm, int fresh) {                                          \
         enum { lanes = sizeof(vec_##suffix) / sizeof(type) };                                     \
-        long j = 0;                                                                               \
-        for (; j + 2 * lanes <= n; j += 2 * lanes)                                                \
-            picture_rows_##suffix(PICTURE_MOST_2, JOIN(JOIN(picture_##suffix, PICTURE_MOST_2), 2), \
-                                  picture_##suffix##_8_2, picture_##suffix##_4_2,                 \
-                                  picture_##suffix##_1_2, m, d, k, A, am, ad, ak, B + j, bd, bk,  \
-                                  C + j, cm, fresh);                                              \
-        for (; j + lanes <= n; j += lanes)                                                        \
-            picture_rows_##suffix(PICTURE_MOST_1, JOIN(JOIN(picture_##suffix, PICTURE_MOST_1), 1), \
-                                  picture_##suffix##_8_1, picture_##suffix##_4_1,                 \
-                                  picture_##suffix##_1_1, m, d, k, A, am, ad, ak, B + j, bd, bk,  \
-                                  C + j, cm, fresh);                                              \
+        long part = k < PICTURE_SUM ? PICTURE_SUM / k : 1; /* of d, summed in registers */        \
+        for (; d > 0; d -= part, A += part * ad, B += part * bd, fresh = 0) {                     \
+            long q = d < part ? d : part, j = 0;                                                  \
+            for (; j + 2 * lanes <= n; j += 2 * lanes)                                            \
+                picture_rows_##suffix(                                                            \
+                    PICTURE_MOST_2, PICTURE_SOME_2, JOIN(JOIN(picture_##suffix, PICTURE_MOST_2), 2),\
+                    JOIN(JOIN(picture_##suffix, PICTURE_SOME_2), 2), picture_##suffix##_4_2,      \
+                    picture_##suffix##_1_2, m, q, k, A, am, ad, ak, B + j, bd, bk, C + j, cm, fresh);\
+            for (; j + lanes <= n; j += lanes)                                                    \
+                picture_rows_##suffix(                                                            \
+                    PICTURE_MOST_1, 8, JOIN(JOIN(picture_##suffix, PICTURE_MOST_1), 1),           \
+                    picture_##suffix##_8_1, picture_##suffix##_4_1, picture_##suffix##_1_1,       \
+                    m, q, k, A, am, ad, ak, B + j, bd, bk, C + j, cm, fresh);                     \
+        }                                                                                         \
     }
 
 PICTURES(float, f32)

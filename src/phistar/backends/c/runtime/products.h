@@ -8,6 +8,7 @@
    so that ranges may be divided among threads as they come. */
 #ifndef PHISTAR_PRODUCTS_H
 #define PHISTAR_PRODUCTS_H
+#include <string.h>
 #include "ahead.h"
 
 #if defined __GNUC__ && !defined __clang__
