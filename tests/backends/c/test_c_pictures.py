@@ -1,5 +1,9 @@
-"""Convolutions of many channels: arranged with the channels last, values and gradients numpy's."""
+"""Convolutions of many channels: arranged with the channels last, values and gradients numpy's.
 
+PHISTAR_FUZZ=n tries n times as many.
+"""
+
+import os
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler"),
     pytest.mark.usefixtures("one_home"),
 ]
+FUZZ = int(os.environ.get("PHISTAR_FUZZ", "1"))
 b, c, k, l, p, q, i, j = ph.indices("b c k l p q i j")
 
 
@@ -53,11 +58,10 @@ def chain(rng: np.random.Generator, axes: int, dtype: Any = np.float64) -> tuple
 
 
 @pytest.mark.parametrize("axes", [1, 2])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(8 * FUZZ))
 def test_two_convolutions_equal_numpys(seed: int, axes: int) -> None:
-    f, args = chain(np.random.default_rng(300 + 10 * axes + seed), axes)
-    source = agrees(f, *args)
-    assert "K.turned" in source
+    f, args = chain(np.random.default_rng([axes, seed]), axes)
+    agrees(f, *args)
 
 
 @pytest.mark.parametrize("seed", range(3))

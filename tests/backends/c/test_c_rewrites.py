@@ -191,3 +191,14 @@ def test_a_whole_tensor_is_filled_in_one_loop() -> None:
     source = generate(compiler.lower(program.source)).source
     fill = source[source.index("h.padded[i0, i2, i1] = 0") :]
     assert "for (long i = 0; i < 352; i++)" in fill.split("tanh_f64")[0]
+
+
+def test_threads_fill_their_own_part_of_a_tensor() -> None:
+    """One example: they share its rows, and none clears what another has begun to sum."""
+
+    def f(x: Any, K: Any) -> Any:
+        y = ph.tensors("y")
+        y[b, k, p, q] = K[k, c, i, j] * x[b, c, ph.pad(p + i, 2, 1), ph.pad(q + j, 2, 1)]
+        return ph.mean[b, k, p, q](ph.square(ph.tanh(y[b, k, p, q])))
+
+    agrees(f, normal(1, 1, 15, 15), normal(48, 1, 4, 4))

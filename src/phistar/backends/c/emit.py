@@ -134,7 +134,7 @@ class Function:
             del self.scope[self.chunk]
         elif loop.var is self.shared:
             self.sums(loop, path, "lo", "hi")
-        elif (filled := stretch(loop, self.locals)) is not None:
+        elif (filled := stretch(loop, self.shared, self.locals)) is not None:
             self.fill(filled)
         else:
             self.sums(loop, path, "0", str(loop.var.size))

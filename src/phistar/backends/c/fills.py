@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from phistar.backends.c.nests import Local
-from phistar.backends.c.tree import Leaf, Loop
+from phistar.backends.c.tree import Leaf, Loop, Var
 from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Const, Tensor
 
@@ -20,13 +20,17 @@ class Stretch:
     length: int
 
 
-def stretch(loop: Loop, locals_: Mapping[Tensor, Local]) -> Stretch | None:
-    """What the loop is, if it sets neighbouring elements, one after another, to a constant."""
+def stretch(loop: Loop, shared: Var | None, locals_: Mapping[Tensor, Local]) -> Stretch | None:
+    """What the loop is, if it sets neighbouring elements, one after another, to a constant; each
+    thread all of them: `shared` is not among its variables.
+    """
     loops = [loop]
     while len(loops[-1].body) == 1 and isinstance(inner := loops[-1].body[0], Loop):
         loops.append(inner)
     leaf = loops[-1].body[0] if len(loops[-1].body) == 1 else None
-    if len(loops) < 2 or not isinstance(leaf, Leaf) or any(each.scan for each in loops):
+    if len(loops) < 2 or not isinstance(leaf, Leaf):
+        return None
+    if any(each.scan or each.var is shared for each in loops):
         return None
     a, t = leaf.assign, leaf.target
     if a.op is not Op.SET or a.over or a.condition is not None or not isinstance(a.value, Const):
