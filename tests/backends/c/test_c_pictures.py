@@ -59,7 +59,7 @@ def chain(rng: np.random.Generator, axes: int, dtype: Any = np.float64) -> tuple
 
 @pytest.mark.parametrize("axes", [1, 2])
 @pytest.mark.parametrize("seed", range(8 * FUZZ))
-def test_two_convolutions_equal_numpys(seed: int, axes: int) -> None:
+def test_random_pairs_of_convolutions(seed: int, axes: int) -> None:
     f, args = chain(np.random.default_rng([axes, seed]), axes)
     agrees(f, *args)
 
