@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agreeing import agrees
 from numpy.testing import assert_allclose
-from tests.backends.c.test_c_products import agrees
 
 import phistar as ph
 from phistar import compiler
