@@ -8,6 +8,7 @@ end meets the next: here they stand apart, and the gaps are poisoned.
 
 import ctypes
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,15 @@ def apart(plan: Any) -> Any:
 
 
 def guarded(use: Any) -> Any:
-    """Memory is taken into use with its gaps poisoned."""
-    poison = ctypes.CDLL(os.environ["LD_PRELOAD"]).__asan_poison_memory_region
-    poison.argtypes = ctypes.c_void_p, ctypes.c_size_t
+    """Memory is taken into use with its gaps poisoned, and given back without: others get it."""
+    library = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    poison, cure = library.__asan_poison_memory_region, library.__asan_unpoison_memory_region
+    poison.argtypes = cure.argtypes = ctypes.c_void_p, ctypes.c_size_t
 
     def used(frame: compiled.Frame, arena: np.ndarray) -> None:
         for start, length in gaps.get(arena.size, ()):
             poison(arena.ctypes.data + start, length)
+        weakref.finalize(arena, cure, arena.ctypes.data, arena.size)
         use(frame, arena)
 
     return used

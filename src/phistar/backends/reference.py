@@ -8,6 +8,7 @@ each branch on its own rows, so what is not chosen can neither fail nor matter.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -261,13 +262,13 @@ class Execution:
     ) -> None:
         """argmax= and argmin=: the row-major position of the first winner of each target."""
         best: dict[tuple[int, ...], Any] = {}
-        sign = 1 if self.a.op is Op.ARGMAX else -1
+        better = operator.gt if self.a.op is Op.ARGMAX else operator.lt
         position = np.zeros(len(value), np.int64)
         for index in self.a.over:
             position = position * index.size + rows[index]
         for n, v in enumerate(value):
             at = tuple(int(p[n]) for p in places)
-            new = at not in best or sign * v > sign * best[at]
+            new = at not in best or better(v, best[at])
             if new or (v != v and best[at] == best[at]):  # the first NaN wins, as in NumPy
                 best[at] = v
                 target[at] = position[n]

@@ -68,7 +68,7 @@ CHECKS(double, f64)
 
 int main(void) {
     const long tall[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 24, 29, 32, 33, 48, 97};
-    const long filters[] = {16, 32, 48, 80};
+    const long filters[] = {1, 7, 8, 15, 16, 17, 31, 32, 33, 47, 48, 50, 80, 100};
     int wrong = 0;
     for (int fresh = 0; fresh < 2; fresh++) {
         for (int m = 0; m < COUNT(tall); m++)

@@ -43,7 +43,7 @@ def network(layers: int) -> Any:
 
 def arguments(layers: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    return [rng.normal(size=shape) for shape in ((3, 4, 8), (layers, 8), (layers, 8, 8))]
+    return [rng.normal(size=shape) for shape in ((20, 4, 8), (layers, 8), (layers, 8, 8))]
 
 
 def source(layers: int) -> str:

@@ -121,7 +121,8 @@ def strided(stride: int, dilation: int, low: int) -> Callable[..., Any]:
 def test_gradients_with_stride_1_are_gathered(dilation: int, low: int, channels: int) -> None:
     args = normal(2, channels, 12, 12), normal(16, channels, 3, 2)
     found = prepared(strided(1, dilation, low), *args)
-    assert any("K.flipped[" in line for line in found) == (channels == 16)
+    much_larger = low == 0  # than what the layer above has: most would be added to zeros
+    assert any("K.flipped[" in line for line in found) == (channels == 16 and not much_larger)
     agrees(strided(1, dilation, low), *args)
 
 

@@ -13,8 +13,10 @@ element by element, follows; inputs and outputs stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from typing import TypeAlias, TypeVar
 
 from phistar.backends.c.products import pure
 from phistar.ir.dtypes import DType
@@ -30,6 +32,7 @@ from phistar.ir.program import (
     Load,
     Program,
     Statement,
+    Subscript,
     Tensor,
     assignments,
 )
@@ -43,9 +46,14 @@ from phistar.ir.walk import (
 )
 from phistar.transform.names import Names, names_of
 
-LANES = 16  # channels come in multiples of these
+CHANNELS = 8  # that lie side by side, at least: half a vector
+POSITIONS = 10  # of a picture, at least
+VECTOR = 16  # numbers in a vector
 COLOURS = 4  # channels of what a first layer reads, at most
 RANK = 3  # axes of a picture, at least
+
+T = TypeVar("T")
+Fixed: TypeAlias = Container[tuple[Tensor, int]]  # axes of tensors that stay where they are
 
 
 @dataclass(frozen=True)
@@ -63,16 +71,28 @@ class Convolution:
     written: Index  # l
 
     @property
-    def whole(self) -> bool:
-        """The filters fill vectors."""
-        return self.written.size % LANES == 0
+    def wide(self) -> bool:
+        """The filters make good use of vectors, and the picture has places for them."""
+        along = set(free_indices(self.small)) & slides(self.large)
+        return self.written.size >= CHANNELS and places(along) >= POSITIONS
+
+    @property
+    def moves_large(self) -> bool:
+        """What it reads has many channels, or so few that any order of them does."""
+        few = self.read.size <= COLOURS and self.assign.target != self.large
+        return self.read.size >= CHANNELS or few
 
     def kernel_order(self) -> tuple[Index, ...]:
         """The kernel's indices, in the order in which the product runs through them."""
-        channels = (self.read, self.written)
-        if self.assign.target == self.large:
-            channels = (self.written, self.read)
-        return (*(i for i in free_indices(self.kernel) if i not in channels), *channels)
+        l, k = self.written, self.read
+        taps = [i for i in free_indices(self.kernel) if i not in (k, l)]
+        if self.assign.target != self.large:
+            return (*taps, k, l)
+        others = [s for s in self.large.subscripts if isinstance(s, Affine) and s.bare != k]
+        for j, step in others[-1].terms if others else ():  # (j, k) is one axis, where k is last
+            if j in taps and step == 1 and lanes(j.size * k.size) < j.size * lanes(k.size):
+                return (*(i for i in taps if i != j), l, j, k)
+        return (*taps, l, k)
 
 
 def channels_last(program: Program) -> tuple[Program, frozenset[Tensor]]:
@@ -80,19 +100,17 @@ def channels_last(program: Program) -> tuple[Program, frozenset[Tensor]]:
     found = [
         made
         for s in program.statements
-        if isinstance(s, Assign) and (made := convolution(s)) is not None and made.whole
+        if isinstance(s, Assign) and (made := convolution(s)) is not None and made.wide
     ]
     axes = picture_axes(program, found)
-    if not axes:
+    if not found:
         return program, frozenset()
-    names = names_of(program)
+    turning = Turning(axes, names_of(program))
     known = {id(c.assign): c for c in found}
-    statements: list[Statement] = []
-    for s in program.statements:
-        statements += turned(known[id(s)], axes, names) if id(s) in known else [s]
+    statements = [made for s in program.statements for made in turning.statement(s, known)]
     moved = {t: arranged(t, axis) for t, axis in axes.items()}
-    last = replace(program, statements=moved_statements(statements, axes, moved))
-    return last, frozenset(moved.values())
+    program = replace(program, statements=moved_statements(statements, axes, moved))
+    return program, frozenset((*moved.values(), *turning.made))
 
 
 # What is a convolution ----------------------------------------------------------------------------
@@ -140,6 +158,11 @@ def slides(load: Load) -> set[Index]:
     }
 
 
+def lanes(size: int) -> int:
+    """Those of the vectors that so many numbers side by side take."""
+    return -(-size // VECTOR) * VECTOR
+
+
 def places(indices: Iterable[Index]) -> int:
     total = 1
     for i in indices:
@@ -153,21 +176,23 @@ def places(indices: Iterable[Index]) -> int:
 def picture_axes(program: Program, found: list[Convolution]) -> dict[Tensor, int]:
     """The tensors whose channels come last, and the axes of those channels."""
     axes: dict[Tensor, int] = {}
-    for c in found:
-        add(c.small, c.written, program, axes)
-        if c.read.size % LANES == 0 or (c.read.size <= COLOURS and c.assign.target != c.large):
-            add(c.large, c.read, program, axes)
     convolutions = {id(c.assign) for c in found}
     others = [a for a in assignments(program.statements) if id(a) not in convolutions]
+    fixed = {axis for a in others for axis in multiplied(a)}
+    fixed |= {(t, n) for t in program.outputs for n in range(len(t.shape))}
+    for c in found:
+        add(c.small, c.written, fixed, axes)
+        if c.moves_large:
+            add(c.large, c.read, fixed, axes)
     before = -1
     while before < len(axes):
         before = len(axes)
         for a in others:
-            follow(a, program, axes)
+            follow(a, fixed, axes)
     return axes
 
 
-def follow(a: Assign, program: Program, axes: dict[Tensor, int]) -> None:
+def follow(a: Assign, fixed: Fixed, axes: dict[Tensor, int]) -> None:
     """What an assignment touches beside a picture is arranged as the picture is."""
     if convolution(a) is not None:
         return
@@ -175,20 +200,37 @@ def follow(a: Assign, program: Program, axes: dict[Tensor, int]) -> None:
     for load in touched:
         if load.tensor not in axes:
             continue
-        s = load.subscripts[axes[load.tensor]]
-        channel = s.bare if isinstance(s, Affine) else None
+        channel = bare(load.subscripts[axes[load.tensor]])
         if channel is not None:
             for other in touched:
-                add(other, channel, program, axes)
+                add(other, channel, fixed, axes)
 
 
-def add(load: Load, channel: Index, program: Program, axes: dict[Tensor, int]) -> None:
+def multiplied(a: Assign) -> Iterator[tuple[Tensor, int]]:
+    """Axes that a product goes through together with others, along two of its tensors: they lie
+    side by side as they are.
+    """
+    match a.value:
+        case Apply(function=P.MUL, args=(Load() as one, Load() as two)) if a.over:
+            three = (a.target, one, two)
+        case _:
+            return
+    for load, other in permutations(three, 2):
+        mine, others = set(free_indices(load)), set(free_indices(other))
+        both = [n for n, s in enumerate(load.subscripts) if bare(s) in others]
+        if len(both) > 1 and mine - others and others - mine:
+            yield from ((load.tensor, n) for n in both)
+
+
+def bare(s: Subscript) -> Index | None:
+    return s.bare if isinstance(s, Affine) else None
+
+
+def add(load: Load, channel: Index, fixed: Fixed, axes: dict[Tensor, int]) -> None:
     t = load.tensor
-    if t in axes or t.kind is not Kind.VALUE or t.halo or t in program.outputs:
-        return
-    at = [n for n, s in enumerate(load.subscripts) if isinstance(s, Affine) and s.bare == channel]
-    if len(at) == 1 and len(t.shape) >= RANK and t.shape[at[0]] == channel.size:
-        axes[t] = at[0]
+    axis = channel_axis(load, channel)
+    if axis is not None and t not in axes and t.kind is Kind.VALUE and (t, axis) not in fixed:
+        axes[t] = axis
 
 
 def loads_of(a: Assign) -> list[Load]:
@@ -198,26 +240,81 @@ def loads_of(a: Assign) -> list[Load]:
 # The program, arranged ----------------------------------------------------------------------------
 
 
-def turned(c: Convolution, axes: dict[Tensor, int], names: Names) -> list[Assign]:
-    """The convolution, its kernel turned: before it, or after it if that is what it computes."""
-    a, order = c.assign, c.kernel_order()
-    if (c.large if a.target == c.large else c.small).tensor not in axes:
-        return [a]
-    if c.kernel.subscripts == tuple(Affine(((i, 1),)) for i in order):
-        return [a]
-    shape = tuple(i.size for i in order)
-    name = names.fresh(f"{c.kernel.tensor.name}.turned")
-    kernel = Load(
-        Tensor(name, shape, c.kernel.tensor.dtype), tuple(Affine(((i, 1),)) for i in order)
-    )
-    if a.target == c.kernel:
-        return [replace(a, target=kernel), replace(a, value=kernel, over=())]
-    value = rewrite(a.value, lambda e: kernel if e == c.kernel else e)
-    return [replace(a, target=kernel, op=Op.SET, value=c.kernel, over=()), replace(a, value=value)]
+@dataclass
+class Turning:
+    """Arranges what the convolutions touch and the whole program cannot have arranged."""
+
+    axes: dict[Tensor, int]
+    names: Names
+    made: list[Tensor] = field(default_factory=list)  # copies of pictures
+    copies: dict[Tensor, Tensor] = field(default_factory=dict)  # those that are up to date
+
+    def statement(self, s: Statement, found: Mapping[int, Convolution]) -> list[Statement]:
+        made: list[Statement] = [*self.turned(found[id(s)])] if id(s) in found else [s]
+        for a in assignments(tuple(made)):
+            self.copies.pop(a.target.tensor, None)
+        return made
+
+    def turned(self, c: Convolution) -> list[Assign]:
+        """The convolution, with copies of its kernel and of its pictures that are arranged: before
+        it, or after it if that is what it computes.
+        """
+        a = c.assign
+        before, after, new = list[Assign](), list[Assign](), dict[Expr, Load]()
+        pictures = [(c.small, c.written)]
+        if c.moves_large:
+            pictures.append((c.large, c.read))
+        for load, channel in pictures:
+            if load.tensor in self.axes or bare(load.subscripts[-1]) == channel:
+                continue
+            axis = channel_axis(load, channel)
+            if axis is None:
+                return [a]
+            t = load.tensor
+            copied = load != a.target and t in self.copies
+            twin = self.copies[t] if copied else self.twin(t, axis)
+            new[load] = Load(twin, last(load.subscripts, axis))
+            at = tuple(Affine(((Index(f"i{n}", size), 1),)) for n, size in enumerate(t.shape))
+            here, there = Load(t, at), Load(twin, last(at, axis))
+            if load == a.target:
+                after.append(replace(a, target=here, value=there, over=()))
+            elif not copied:
+                before.append(replace(a, target=there, op=Op.SET, value=here, over=()))
+                self.copies[t] = twin
+        order = tuple(Affine(((i, 1),)) for i in c.kernel_order())
+        if c.kernel.subscripts != order:
+            name = self.names.fresh(f"{c.kernel.tensor.name}.turned")
+            shape = tuple(i.size for i in c.kernel_order())
+            new[c.kernel] = kernel = Load(Tensor(name, shape, c.kernel.tensor.dtype), order)
+            if a.target == c.kernel:
+                after.append(replace(a, value=kernel, over=()))
+            else:
+                before.append(replace(a, target=kernel, op=Op.SET, value=c.kernel, over=()))
+        value = rewrite(a.value, lambda e: new.get(e, e))
+        return [*before, replace(a, target=new.get(a.target, a.target), value=value), *after]
+
+    def twin(self, t: Tensor, axis: int) -> Tensor:
+        made = Tensor(self.names.fresh(f"{t.name}.turned"), last(t.shape, axis), t.dtype)
+        self.made.append(made)
+        return made
+
+
+def channel_axis(load: Load, channel: Index) -> int | None:
+    """Where the channel stands alone, all of it, in a picture."""
+    t = load.tensor
+    at = [n for n, s in enumerate(load.subscripts) if bare(s) == channel]
+    if len(at) != 1 or t.halo or len(t.shape) < RANK or t.shape[at[0]] != channel.size:
+        return None
+    return at[0]
+
+
+def last(axes: tuple[T, ...], axis: int) -> tuple[T, ...]:
+    """The axes with this one last."""
+    return (*axes[:axis], *axes[axis + 1 :], axes[axis])
 
 
 def arranged(t: Tensor, axis: int) -> Tensor:
-    return replace(t, shape=(*t.shape[:axis], *t.shape[axis + 1 :], t.shape[axis]))
+    return replace(t, shape=last(t.shape, axis))
 
 
 def moved_statements(
@@ -227,8 +324,7 @@ def moved_statements(
 
     def change(e: Expr) -> Expr:
         if isinstance(e, Load) and e.tensor in moved:
-            n, s = axes[e.tensor], e.subscripts
-            return Load(moved[e.tensor], (*s[:n], *s[n + 1 :], s[n]))
+            return Load(moved[e.tensor], last(e.subscripts, axes[e.tensor]))
         return e
 
     return map_statements(

@@ -14,7 +14,7 @@ from phistar.backends.c.ahead import rows
 from phistar.backends.c.fills import Stretch, stretch
 from phistar.backends.c.idioms import gelu_slope
 from phistar.backends.c.names import Names, identifier, numbered
-from phistar.backends.c.nests import Local, products_in, vectorises
+from phistar.backends.c.nests import Local, products_in, stride, vectorises
 from phistar.backends.c.spelling import (
     C_TYPES,
     HALVES,
@@ -51,6 +51,7 @@ from phistar.ir.walk import affine_bounds, children, free_indices, loads, nodes
 from phistar.transform.names import covers
 
 SIMD = {Op.ADD: "+", Op.MUL: "*", Op.MAX: "LARGEST", Op.MIN: "SMALLEST"}
+WINNER = {Op.ARGMAX: Op.MAX, Op.ARGMIN: Op.MIN}
 COMPARE = {Op.MAX: ">", Op.MIN: "<", Op.ARGMAX: ">", Op.ARGMIN: "<"}
 
 
@@ -115,7 +116,11 @@ class Function:
             elif isinstance(node, Window):
                 self.window(node)
             else:
+                kept = dict(self.kept)
+                if path and path[-1].innermost:
+                    self.read_first(node, path[-1].var)
                 self.leaf(node)
+                self.kept = kept
 
     def loop(self, loop: Loop, path: tuple[Loop, ...]) -> None:
         partial = [leaf for leaf in leaves([loop]) if leaf.chunk is not None]
@@ -186,13 +191,18 @@ class Function:
             self.close(leaf)
 
     def simple(self, loop: Loop, path: tuple[Loop, ...], begin: str, end: str) -> None:
+        if loop.unrolled:
+            for turn in range(loop.var.size):
+                self.scope[loop.var] = str(turn)
+                self.nodes(loop.body, (*path, loop))
+            del self.scope[loop.var]
+            return
         self.hoist(loop)
-        innermost = all(isinstance(node, Leaf) for node in loop.body)
         kept = dict(self.kept)
-        if innermost:
+        if loop.innermost:
             self.keep(loop)
         var = self.variable(loop.var)
-        if innermost:
+        if loop.innermost:
             self.pragma(loop)
         head = f"for (long {var} = {begin}; {var} < {end}; {var}++)"
         if loop.backwards:
@@ -242,13 +252,28 @@ class Function:
         written = {leaf.target for leaf in leaves([loop])}
         for leaf in leaves([loop]):
             for e in chosen(leaf.assign):
-                fixed = all(leaf.bind[i] is not loop.var for i in free_indices(e))
+                around = [leaf.bind[i] for i in free_indices(e)]
+                fixed = all(v is not loop.var and v in self.scope for v in around)
                 if e.tensor in written or (leaf, e) in self.kept or not fixed or not inside(e):
                     continue
-                self.counter += 1
-                text = self.load(e, leaf)
-                self.add(f"const {c_type(e.tensor.dtype)} kept{self.counter} = {text};")
-                self.kept[leaf, e] = f"kept{self.counter}"
+                self.keep_load(e, leaf)
+
+    def read_first(self, leaf: Leaf, var: Var) -> None:
+        """What a condition guards, and is read with large steps, is read whatever the condition
+        says: vectors of it are gathered.
+        """
+        moving = [i for i, v in leaf.bind.items() if v is var]
+        for e in chosen(leaf.assign):
+            here = all(leaf.bind[i] in self.scope for i in free_indices(e))
+            steps = [stride(e, i) for i in moving]
+            if (leaf, e) not in self.kept and here and inside(e) and None not in steps:
+                self.keep_load(e, leaf)
+
+    def keep_load(self, e: Load, leaf: Leaf) -> None:
+        self.counter += 1
+        text = self.load(e, leaf)
+        self.add(f"const {c_type(e.tensor.dtype)} kept{self.counter} = {text};")
+        self.kept[leaf, e] = f"kept{self.counter}"
 
     def declare(self, loop: Loop) -> None:
         """The tensors that live inside this loop."""
@@ -378,13 +403,17 @@ class Function:
 
     def open(self, leaf: Leaf) -> None:
         a = leaf.assign
-        dtype = strong(a.value.dtype) if a.op in (Op.ARGMAX, Op.ARGMIN) else a.target.dtype
+        dtype = strong(a.value.dtype) if a.op in WINNER else a.target.dtype
         self.counter += 1
         name = f"acc{self.counter}"
         acc = Accumulator(name, leaf)
-        if a.op in (Op.ARGMAX, Op.ARGMIN):
-            self.add(f"{c_type(dtype)} {name} = 0;")
-            self.add(f"long {name}_place = -1;")
+        if a.op in WINNER:
+            first, place = literal(initial(WINNER[a.op], dtype), dtype), C_TYPES[a.target.dtype]
+            self.add(f"{c_type(dtype)} {name} = {first};")
+            self.add(f"{place} {name}_place = {0 if sure(a) else -1};")
+            if dtype.is_float and sure(a):
+                acc.nan = f"{name}_nan"
+                self.add(f"{place} {acc.nan} = {none_yet(a.target.dtype)};")
         else:
             first = literal(initial(a.op, dtype), dtype)
             self.add(f"{c_type(dtype)} {name} = {first};")
@@ -398,9 +427,12 @@ class Function:
         a, acc = leaf.assign, self.accumulators.pop(leaf)
         place, guard = self.place(a, leaf)
         dtype = a.target.dtype
-        if a.op in (Op.ARGMAX, Op.ARGMIN):
-            guard = [*guard, f"{acc.name}_place >= 0"]
-            self.guarded(guard, f"{place} = {acc.name}_place;")
+        if a.op in WINNER:
+            made = f"{acc.name}_place"
+            if acc.nan:
+                made = f"{acc.nan} < {none_yet(dtype)} ? {acc.nan} : {made}"
+            guard = guard if sure(a) else [*guard, f"{acc.name}_place >= 0"]
+            self.guarded(guard, f"{place} = {made};")
             return
         if acc.nan:
             self.add(f"if ({acc.nan}) {acc.name} = NAN;")
@@ -433,14 +465,14 @@ class Function:
         acc = self.accumulators.get(leaf)
         if acc is None:
             place, guard = self.place(a, leaf)
-            if a.op in (Op.ARGMAX, Op.ARGMIN):  # nothing to choose from
+            if a.op in WINNER:  # nothing to choose from
                 self.guarded(guard, f"{place} = 0;")
                 return
             if a.op is Op.SET or (leaf.define and not a.over):
                 self.guarded(guard, f"{place} = {stored(value, dtype)};")
             else:
                 self.guarded(guard, update(a.op, place, value, dtype))
-        elif a.op in (Op.ARGMAX, Op.ARGMIN):
+        elif a.op in WINNER:
             self.winner(leaf, acc, value)
         elif a.op in COMPARE:
             with self.block(""):
@@ -457,12 +489,19 @@ class Function:
         a, name = leaf.assign, acc.name
         position = "0"
         for index in a.over:
-            at = self.scope[leaf.bind[index]]
-            position = at if position == "0" else f"({position}) * {index.size} + {at}"
+            position = row_major(position, index.size, self.scope[leaf.bind[index]])
         with self.block(""):
             kind = c_type(strong(a.value.dtype))
             self.add(f"{kind} candidate = {value};")
             better = f"candidate {COMPARE[a.op]} {name}"
+            if sure(a):  # choices make a vector, where branches do not
+                self.add(f"{name}_place = {better} ? {position} : {name}_place;")
+                self.add(f"{name} = {better} ? candidate : {name};")
+                if acc.nan:
+                    place, none = C_TYPES[a.target.dtype], none_yet(a.target.dtype)
+                    self.add(f"{place} at = candidate != candidate ? {position} : {none};")
+                    self.add(f"{acc.nan} = at < {acc.nan} ? at : {acc.nan};")
+                return
             nan = f"(candidate != candidate && {name} == {name})"
             with self.block(f"if ({name}_place < 0 || {better} || {nan})"):
                 self.add(f"{name} = candidate;")
@@ -500,8 +539,7 @@ class Function:
     def random(self, e: Random, leaf: Leaf) -> str:
         position = "0"
         for index in e.indices:
-            at = self.scope[leaf.bind[index]]
-            position = at if position == "0" else f"({position}) * {index.size} + {at}"
+            position = row_major(position, index.size, self.scope[leaf.bind[index]])
         dtype = strong(e.dtype)
         suffix = "f64" if dtype is DType.F64 else "f32"
         name = f"{e.distribution.value}_{suffix}"
@@ -673,6 +711,23 @@ def find(leaf: Leaf, loop: Loop, path: list[Loop]) -> bool:
 
 def times(text: str, factor: int) -> str:
     return text if factor == 1 else f"{text} * {factor}"
+
+
+def sure(a: Assign) -> bool:
+    """There is something to choose from."""
+    return a.condition is None and all(i.size for i in a.over)
+
+
+def none_yet(dtype: DType) -> str:
+    """The place of the first NaN before there is one."""
+    return "INT64_MAX" if dtype is DType.I64 else "INT32_MAX"
+
+
+def row_major(position: str, size: int, at: str) -> str:
+    """The position among those of one more index, of so many values."""
+    if position.isdigit() and at.isdigit():
+        return str(int(position) * size + int(at))
+    return at if position == "0" else f"({position}) * {size} + {at}"
 
 
 def update(op: Op, place: str, value: str, dtype: DType) -> str:

@@ -10,10 +10,11 @@ Each element is then summed where it stays, instead of added to again and again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from phistar.backends.c.channels import LANES
+from phistar.backends.c.channels import CHANNELS, POSITIONS
 from phistar.backends.c.names import numbered
 from phistar.backends.c.products import bare
 from phistar.ir.primitives import Op
@@ -32,6 +33,8 @@ from phistar.ir.program import (
 )
 from phistar.ir.walk import all_indices, free_indices
 from phistar.transform.names import Names, names_of
+
+MORE = 1.3  # times the positions of the result, where they were: what is added to zeros is lost
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,16 @@ def convolved(
     steps = [s.i for s in slides]
     weights = free_indices(kernel)
     channels = [i for i in weights if i is not summed and i not in steps]
-    if len(channels) != 1 or channels[0].size % LANES or channels[0] in free_indices(small):
+    if len(channels) != 1 or channels[0].size < CHANNELS or channels[0] in free_indices(small):
         return None
     if set(weights) != {*channels, summed, *steps} or len(set(steps)) != len(slides):
         return None
+    t = a.target.tensor
     if any(s.p.size <= s.i.size or s.i.size == 1 for s in slides):
         return None
-    t = a.target.tensor
+    before = math.prod(s.p.size for s in slides)
+    if before < POSITIONS or math.prod(t.shape[s.axis] for s in slides) > MORE * before:
+        return None
     to, at = list(a.target.subscripts), dict[Index, Subscript]()
     taken = {i.name for i in all_indices(a)}
     new = (name for name in numbered("u") if name not in taken)

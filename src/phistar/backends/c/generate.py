@@ -19,7 +19,7 @@ from phistar.backends.c.names import Names, comment, identifier
 from phistar.backends.c.nests import Local, Localising, fuse, nest
 from phistar.backends.c.prepare import prepare
 from phistar.backends.c.repeated import Body, Nest, functions
-from phistar.backends.c.sharing import Sharing, chunk_size, work
+from phistar.backends.c.sharing import Sharing, work
 from phistar.backends.c.slopes import share_slopes
 from phistar.backends.c.spelling import C_TYPES
 from phistar.backends.c.tree import (
@@ -172,7 +172,7 @@ class Generation:
         if group.nodes:
             assert group.var is not None
             name = self.function(group.nodes, group, scans)
-            n, chunk = group.var.size, chunk_size(group.var.size)
+            n, chunk = group.var.size, group.step
             yield (
                 f"{indent}{name}(&run, share({n}, {chunk}, thread, threads), "
                 f"share({n}, {chunk}, thread + 1, threads){given});"
@@ -189,7 +189,7 @@ class Generation:
         f = Function(self.names, local, self.sites, scope=dict(scans))
         if group is not None:
             assert group.var is not None
-            f.shared, f.chunk, f.chunk_size = group.var, group.chunk, chunk_size(group.var.size)
+            f.shared, f.chunk, f.chunk_size = group.var, group.chunk, group.step
         nests = [self.nest(node, f) for node in nodes]
         self.used |= f.used
         long_scans = "".join(f", long {scan}" for scan in scans.values())
@@ -223,7 +223,7 @@ class Generation:
         if found is None:
             return
         assert found.group.var is not None
-        n, chunk = found.group.var.size, chunk_size(found.group.var.size)
+        n, chunk = found.group.var.size, found.group.step
         number = self.program.inputs.index(found.rows)
         begin, end = (f"share({n}, {chunk}, thread{more}, threads)" for more in ("", " + 1"))
         yield "        if (step + 1 < call->steps)"

@@ -8,7 +8,7 @@ local      a tensor that lives inside one loop loses the axis of that loop's var
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from phistar.backends.c.tree import (
@@ -25,13 +25,16 @@ from phistar.backends.c.tree import (
 )
 from phistar.ir.primitives import Op
 from phistar.ir.program import Affine, Assign, Const, Expr, Index, Kind, Load, Tensor
-from phistar.ir.walk import affine_indices, free_indices
+from phistar.ir.walk import affine_indices, free_indices, nodes
 
 ROW = 32  # turns of an inner loop beside which single numbers a row cost little
 MANY = 16  # assignments in one innermost loop: more want too many registers
 NEAR = 16  # elements between neighbours that share few cache lines, but share some
 LARGE = 4096  # settings in a turn of a loop that make up for doing products one by one
 LOCAL = 4096  # elements that a local array may have
+SHORT = 4  # turns of a loop that make no vectors, are fewer
+TURNS = 16  # of loops that are done one after another, at most
+UNROLLED = 64  # parts of expressions in them
 ROOM = 1 << 18  # likewise, of one that a product reads or writes
 
 
@@ -40,23 +43,41 @@ ROOM = 1 << 18  # likewise, of one that a product reads or writes
 
 def nest(leaf: Leaf, shared: Var | None) -> list[Node]:
     """The leaf inside its loops; before it, where the sum is not innermost, its first values."""
+    if unrolls(leaf):
+        inside = wrapped(leaf, leaf, leaf.assign.over, unrolled=True)
+        outside = set(leaf.indices) - set(leaf.assign.over)
+        return [wrapped(inside, leaf, loop_order(leaf, shared, outside))]
     order = loop_order(leaf, shared)
     over = set(leaf.assign.over)
     if not leaf.define or not over or not outer_reduction(order, over):
-        return [wrapped(leaf, order)]
-    if leaf.chunk is not None:  # cleared where its chunk begins
-        return [wrapped(replace(leaf, define=False), order)]
-    first = first_values(leaf)
+        return [wrapped(leaf, leaf, order)]
     later = replace(leaf, define=False)
+    if leaf.chunk is not None:  # cleared where its chunk begins
+        return [wrapped(later, later, order)]
+    first = first_values(leaf)
     kept = [i for i in order if i not in over]
-    return [wrapped(first, kept), wrapped(later, order)]
+    return [wrapped(first, first, kept), wrapped(later, later, order)]
 
 
-def wrapped(leaf: Leaf, order: Iterable[Index]) -> Node:
-    node: Node = leaf
+def wrapped(node: Node, leaf: Leaf, order: Iterable[Index], unrolled: bool = False) -> Node:
+    """The node inside loops of the leaf's variables, outermost first."""
     for index in reversed(list(order)):
-        node = Loop(leaf.bind[index], [node])
+        node = Loop(leaf.bind[index], [node], unrolled=unrolled)
     return node
+
+
+def unrolls(leaf: Leaf) -> bool:
+    """It reduces so few that all its elements are done at once, each in a register."""
+    a = leaf.assign
+    turns = math.prod(i.size for i in a.over)
+    if not a.over or a.op is Op.SET or a.condition is not None or leaf.chunk is not None:
+        return False
+    if not 0 < turns <= TURNS or turns * sum(1 for _ in nodes(a.value)) > UNROLLED:
+        return False
+    if any(isinstance(s, Expr) for access in accesses(leaf) for s in access.load.subscripts):
+        return False
+    inner = max(leaf.indices, key=lambda i: score(i, leaf), default=None)
+    return inner is not None and inner not in a.over and inner.size >= SHORT
 
 
 def outer_reduction(order: list[Index], over: set[Index]) -> bool:
@@ -76,12 +97,12 @@ def first_values(leaf: Leaf) -> Leaf:
     return replace(leaf, assign=replace(a, op=Op.SET, value=value, over=(), condition=None))
 
 
-def loop_order(leaf: Leaf, shared: Var | None) -> list[Index]:
-    """The leaf's indices, outermost first."""
-    a, order = leaf.assign, list(leaf.indices)
+def loop_order(leaf: Leaf, shared: Var | None, some: Container[Index] | None = None) -> list[Index]:
+    """The leaf's indices, or some of them, outermost first."""
+    a, order = leaf.assign, [i for i in leaf.indices if some is None or i in some]
     if not order:
         return order
-    if a.op in (Op.ARGMAX, Op.ARGMIN) or not spread(a):
+    if (a.op in (Op.ARGMAX, Op.ARGMIN) and some is None) or not spread(a):
         return order  # the first of equals counts; the last one written stays
     if leaf.chunk is not None:  # its chunk is where the shared variable's loop is: outside
         order.sort(key=lambda i: leaf.bind[i] is not shared)
@@ -110,7 +131,7 @@ def free_target(a: Assign) -> tuple[Index, ...]:
 
 def score(index: Index, leaf: Leaf) -> float:
     """How well the index runs along memory: more for more, and for the target most."""
-    if index.size < 4:
+    if index.size < SHORT:
         return -10.0 + index.size
     total = 0.0
     for number, access in enumerate(accesses(leaf)):
@@ -174,7 +195,9 @@ def fusible(one: Loop, two: Loop, shared: Var | None) -> bool:
         return False
     if one.scan or two.scan or one.var.size != two.var.size:
         return False
-    innermost = [all(isinstance(node, Leaf) for node in loop.body) for loop in (one, two)]
+    if one.unrolled or two.unrolled:
+        return False
+    innermost = [loop.innermost for loop in (one, two)]
     products = [
         any(isinstance(node, Product | Window) for node in loop.body) for loop in (one, two)
     ]
@@ -208,7 +231,8 @@ def settings(loop: Loop) -> int:
 
 def longest(*loops: Loop) -> int:
     """How many turns the longest loop inside these takes."""
-    inner = [node for loop in loops for node in loop.body if isinstance(node, Loop)]
+    inside = [node for loop in loops for node in loop.body]
+    inner = [node for node in inside if isinstance(node, Loop) and not node.unrolled]
     return max((max(loop.var.size, longest(loop)) for loop in inner), default=0)
 
 
@@ -226,9 +250,9 @@ def vector_leaf(leaf: Leaf, var: Var) -> bool:
     it writes is either one element a setting or a sum that a register holds.
     """
     a = leaf.assign
-    if a.op in (Op.ARGMAX, Op.ARGMIN):
-        return False
     moving = {i for i, v in leaf.bind.items() if v is var}
+    if a.op in (Op.ARGMAX, Op.ARGMIN) and moving & set(a.over):
+        return False
     for access in accesses(leaf):
         for s in access.load.subscripts:
             if isinstance(s, Expr) and moving & set(free_indices(s)):

@@ -7,15 +7,18 @@ by side in x, for each i. The two gradients have that form too:
 
     K.grad[i, j, k, l] += Σ_(b, p, q) x[b, p + i, q + j, k] * y.grad[b, p, q, l]     rows (j, k)
     x.grad[b, p + i, q + j, k] += Σ_l y.grad[b, p, q, l] * K[i, j, l, k]             rows q
+    x.grad[b, p + i, q + j, k] += Σ_l y.grad[b, p, q, l] * K[i, l, j, k]   columns (j, k), rows p
 """
 
 from __future__ import annotations
 
 import math
 
-from phistar.backends.c.channels import LANES, slides
+from phistar.backends.c.channels import CHANNELS, slides
 from phistar.backends.c.products import LEAST, Sorted, factors, together
 from phistar.backends.c.tree import Leaf, Product, Var
+from phistar.ir.program import Affine, Index, Load
+from phistar.ir.walk import affine_indices
 
 ROWS = 8  # that a product makes good use of
 
@@ -34,10 +37,11 @@ def best_picture(leaf: Leaf, shared: Var | None = None) -> Product | None:
         sides = Sorted(leaf, a, b)
         columns = [
             s
-            for s in sides.columns
-            if s.b == s.c == 1 and s.size % LANES == 0 and s.index not in moving | cut
+            for s in together(sides.columns, cut)
+            if s.b == s.c == 1 and s.size >= CHANNELS and s.all[-1] not in moving | cut
         ]
-        rows = [s for s in together(sides.rows, cut) if s.size > 1]
+        overlap = {i for s in columns[:1] for i in beside(leaf.assign.target, set(s.all))}
+        rows = [s for s in together(sides.rows, cut) if s.size > 1 and s.index not in overlap]
         sums = [
             s
             for s in together([s for s in sides.sums if s.a and s.b and s.size > 1], cut)
@@ -50,6 +54,12 @@ def best_picture(leaf: Leaf, shared: Var | None = None) -> Product | None:
             if settings(made) >= LEAST:
                 return made
     return None
+
+
+def beside(target: Load, columns: set[Index]) -> set[Index]:
+    """What moves along the axes along which the columns move, too."""
+    axes = [set(affine_indices(s)) for s in target.subscripts if isinstance(s, Affine)]
+    return {i for axis in axes if axis & columns for i in axis - columns}
 
 
 def settings(product: Product) -> int:

@@ -15,6 +15,7 @@ from phistar.backends.c.channels import channels_last
 from phistar.backends.c.factors import name_factors
 from phistar.backends.c.gathering import gather
 from phistar.backends.c.padding import pad_products
+from phistar.backends.c.places import narrow_places
 from phistar.backends.c.roots import name_roots
 from phistar.backends.c.tree import Leaf, Loop, Node, Var, initial
 from phistar.backends.c.unfold import unfold
@@ -51,10 +52,13 @@ from phistar.transform.inline import inline
 from phistar.transform.names import names_of
 from phistar.transform.reuse import reuse
 
+ARG = (Op.ARGMAX, Op.ARGMIN)
+
 
 def prepare(program: Program) -> tuple[list[Node], frozenset[Tensor]]:
     """The leaves of a program, in order, scans as loops around them; pictures, channels last."""
-    program = pad_products(gather(constants(inline(flatten(program)))))
+    program = narrow_places(constants(inline(flatten(program))))
+    program = pad_products(gather(program))
     program, pictures = channels_last(at_once(reuse(name_roots(name_factors(program)))))
     program = unfold(program)
     return list(Preparation(program).nodes(program.statements, {})), pictures
@@ -117,7 +121,7 @@ class Preparation:
         A vector is chosen from in one step, but written in part and read again with a delay.
         """
         t = a.target.tensor
-        if a.condition is None or a.over or t in self.touched or a.op in (Op.ARGMAX, Op.ARGMIN):
+        if a.condition is None or a.over or t in self.touched or a.op in ARG:
             return a
         plain = replace(a, condition=None)
         if not defines(plain) or t in read_tensors([a]):
@@ -180,7 +184,9 @@ def first_value(t: Tensor, program: Program) -> float:
 
 def defines(a: Assign) -> bool:
     """It writes every element of its target, each once."""
-    if a.op in (Op.ARGMAX, Op.ARGMIN) or (a.condition is not None and not a.over):
+    if a.condition is not None and (a.op in ARG or not a.over):
+        return False
+    if a.op in ARG and not all(i.size for i in a.over):
         return False
     pairs = zip(a.target.subscripts, a.target.tensor.storage, strict=True)
     if (a.op is Op.SET and a.over) or not all(covers_axis(s, n) for s, n in pairs):

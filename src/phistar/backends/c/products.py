@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from phistar.backends.c.nests import first_values, stride, wrapped
-from phistar.backends.c.tree import Leaf, Loop, Node, Product, Side, Var, Window
+from phistar.backends.c.tree import Leaf, Node, Product, Side, Var, Window
 from phistar.ir.dtypes import DType
 from phistar.ir.primitives import Op
 from phistar.ir.primitives import Primitive as P
@@ -150,22 +150,16 @@ def in_loops(leaf: Leaf, product: Product, shared: Var | None) -> list[Node]:
     inside = {i for side in product.sides for i in side.all}
     outside = [i for i in leaf.indices if i not in inside]
     outside.sort(key=lambda i: (i in leaf.assign.over, leaf.bind[i] is not shared))
-    summed = any(i in leaf.assign.over for i in outside)
+    summed = any(i in leaf.assign.over and i.size != 1 for i in outside)
     if leaf.define and summed and leaf.chunk is not None:  # cleared where its chunk begins
         outside.sort(key=lambda i: leaf.bind[i] is not shared)
-        return [wrapped_node(replace(product, leaf=replace(leaf, define=False)), leaf, outside)]
+        return [wrapped(replace(product, leaf=replace(leaf, define=False)), leaf, outside)]
     if leaf.define and summed:
         first = first_values(leaf)
         kept = [i for i in leaf.indices if i not in leaf.assign.over]
         later = replace(product, leaf=replace(leaf, define=False))
-        return [wrapped(first, kept), wrapped_node(later, leaf, outside)]
-    return [wrapped_node(product, leaf, outside)]
-
-
-def wrapped_node(node: Node, leaf: Leaf, order: list[Index]) -> Node:
-    for index in reversed(order):
-        node = Loop(leaf.bind[index], [node])
-    return node
+        return [wrapped(first, first, kept), wrapped(later, leaf, outside)]
+    return [wrapped(product, leaf, outside)]
 
 
 # Windows ------------------------------------------------------------------------------------------
@@ -265,4 +259,4 @@ def window_in_loops(leaf: Leaf, made: Window, shared: Var | None) -> list[Node]:
         inside.add(made.height.index)
     outside = [i for i in leaf.indices if i not in inside]
     outside.sort(key=lambda i: leaf.bind[i] is not shared)
-    return [wrapped_node(made, leaf, outside)]
+    return [wrapped(made, leaf, outside)]

@@ -17,6 +17,7 @@ Statements may move before others that they do not touch.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -42,6 +43,8 @@ from phistar.ir.walk import nodes as expressions_in
 from phistar.transform.names import Names
 
 CHUNKS = 32  # into which the values of a shared variable are divided, at most
+FEW = max(8, os.cpu_count() or 1)  # likewise, at least, where partial sums are large
+SUMS = 1 << 18  # elements that all partial sums of a group have, beyond that
 SOLO = 2000.0  # operations that are not worth sharing
 PARTIAL = 1 << 14  # elements of a sum that is summed in parts, at most
 EXPANDS = 2.5  # times as large as what it is made of is a tensor that is not kept for later
@@ -55,13 +58,11 @@ def size_of(t: Tensor) -> int:
     return math.prod(t.storage)
 
 
-def chunk_size(size: int) -> int:
-    """How many values of a shared variable make a chunk: a function of the size alone."""
-    return max(1, -(-size // CHUNKS))
-
-
-def chunks(size: int) -> int:
-    return -(-size // chunk_size(size))
+def chunks(sums: int) -> int:
+    """How many chunks at most, where each has partial sums of so many elements: a function of the
+    program and of the machine, not of how many threads there are.
+    """
+    return max(min(CHUNKS, SUMS // max(sums, 1)), FEW)
 
 
 @dataclass
@@ -84,6 +85,13 @@ class Sharing:
     pictures: frozenset[Tensor] = frozenset()  # whose channels, last, stay together
     updated: frozenset[Tensor] = frozenset()  # parameters that the program writes
     laid_out: dict[Node, Tensor] = field(default_factory=dict)  # what they define for one reader
+    parts: dict[Leaf, str] = field(default_factory=dict)  # names of their partial sums
+
+    def part_name(self, leaf: Leaf) -> str:
+        """What the leaf's partial sums are called, however often a group is tried."""
+        if leaf not in self.parts:
+            self.parts[leaf] = self.names.fresh(f"{leaf.target.name}.part")
+        return self.parts[leaf]
 
     def costly(self, leaf: Leaf, var: Var) -> bool:
         """A product shared by its minibatch would have every thread read all of a parameter, whose
@@ -115,7 +123,10 @@ class Sharing:
         best: tuple[Group, list[Node]] | None = None
         first = nodes[0]
         for size in candidate_sizes(nodes):
-            group, left = Gathering(self, size).gather(nodes)
+            gathering = Gathering(self, size)
+            group, left = gathering.gather(nodes)
+            if chunks(gathering.summed) < CHUNKS:
+                group, left = Gathering(self, size, chunks(gathering.summed)).gather(nodes)
             if best is None or group.work > 1.1 * best[0].work:
                 best = group, left
         if best is not None and (best[0].nodes or best[0].solo):
@@ -180,10 +191,12 @@ def work(node: Node) -> float:
 class Gathering:
     """One group in the making."""
 
-    def __init__(self, sharing: Sharing, size: int | None) -> None:
+    def __init__(self, sharing: Sharing, size: int | None, most: int = CHUNKS) -> None:
         self.sharing = sharing
         self.var = None if size is None else Var("n", size)
-        self.chunk = Var("chunk", chunks(size or 1))
+        self.step = max(1, -(-(size or 1) // most))
+        self.chunk = Var("chunk", -(-(size or 1) // self.step))
+        self.summed = 0  # elements of the partial sums of a chunk
         self.uses: dict[Tensor, Use] = {}
         self.skipped_reads: set[Tensor] = set()
         self.skipped_writes: set[Tensor] = set()
@@ -192,7 +205,7 @@ class Gathering:
 
     def gather(self, nodes: list[Node]) -> tuple[Group, list[Node]]:
         """What fits into the group, and what is left for later ones, in order."""
-        group, left = Group(self.var, self.chunk), list[Node]()
+        group, left = Group(self.var, self.chunk, self.step), list[Node]()
         for node in nodes:
             if self.waits(node):
                 continue
@@ -326,13 +339,12 @@ class Gathering:
         if not t.dtype.is_float or not all(isinstance(s, Affine) for s in a.target.subscripts):
             return None
         for index in a.over:
-            if leaf.bind[index].size != self.var.size or chunks(index.size) < 2:
+            if leaf.bind[index].size != self.var.size or self.chunk.size < 2:
                 continue
             if multiplied and not self.one_by_one(leaf, index):
                 continue
-            chunk = Index(f"{index.name}.chunk", chunks(index.size))
-            name = self.sharing.names.fresh(f"{t.name}.part")
-            part = Tensor(name, (chunk.size, *t.shape), t.dtype)
+            chunk = Index(f"{index.name}.chunk", self.chunk.size)
+            part = Tensor(self.sharing.part_name(leaf), (chunk.size, *t.shape), t.dtype)
             target = Load(part, (Affine(((chunk, 1),)), *a.target.subscripts))
             bind = {**leaf.bind, index: self.var, chunk: self.chunk}
             made = replace(
@@ -341,6 +353,7 @@ class Gathering:
             if self.agrees_partial(made, part):
                 self.sums.append(self.total(leaf, part))
                 self.sharing.totals.add(part)
+                self.summed += size_of(t)
                 self.skipped_writes.add(t)
                 return made
         return None

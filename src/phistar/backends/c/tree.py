@@ -59,12 +59,21 @@ class Leaf:
 
 @dataclass(eq=False)
 class Loop:
-    """Its body, for each value of its variable. A scan's steps are done in order."""
+    """Its body, for each value of its variable. A scan's steps are done in order.
+
+    unrolled: the turns stand one after another in the source, as a part of the turns around them.
+    """
 
     var: Var
     body: list[Node]
     scan: bool = False
     backwards: bool = False
+    unrolled: bool = False
+
+    @property
+    def innermost(self) -> bool:
+        """There is no loop inside, nor a call."""
+        return all(isinstance(n, Leaf) or (isinstance(n, Loop) and n.unrolled) for n in self.body)
 
 
 @dataclass(frozen=True)
@@ -145,11 +154,13 @@ class Access:
 class Group:
     """Nodes between two barriers: `var` is shared among the threads, or thread 0 does all.
 
-    solo: what thread 0 does beside them. parts: partial sums, one for each chunk of the variable.
+    solo: what thread 0 does beside them. chunk: which `step` values of the variable a partial sum
+    has.
     """
 
     var: Var | None
     chunk: Var | None = None
+    step: int = 1
     nodes: list[Node] = field(default_factory=list)
     solo: list[Node] = field(default_factory=list)
     work: float = 0.0
